@@ -1,0 +1,80 @@
+//! Where access tokens come from.
+//!
+//! A [`TokenProvider`] is asked for a new token and knows nothing of caching: what it returns is kept,
+//! shared and replaced by a [`TokenCache`](crate::TokenCache). A time limit, a fallback or a store is
+//! a provider that wraps a provider.
+//!
+//! ```
+//! use tower_bearer::{AccessToken, FetchContext, TokenProvider};
+//! use tower_bearer::error::BoxError;
+//!
+//! struct FromFile {
+//!     path: std::path::PathBuf,
+//! }
+//!
+//! impl TokenProvider for FromFile {
+//!     async fn fetch_token(&self, _: FetchContext) -> Result<AccessToken, BoxError> {
+//!         let text = tokio::fs::read_to_string(&self.path).await?;
+//!         Ok(AccessToken::new(text.trim())?)
+//!     }
+//! }
+//! ```
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::error::BoxError;
+use crate::token::AccessToken;
+
+mod boxed;
+mod context;
+mod token_fn;
+mod token_request;
+
+pub use self::boxed::BoxTokenProvider;
+pub use self::context::{FetchContext, PassThrough};
+pub use self::token_fn::{StaticToken, TokenFn, token_fn};
+pub use self::token_request::TokenRequest;
+
+/// Fetches access tokens.
+///
+/// # What an implementation may count on
+///
+/// - For one [`TokenRequest`], no two fetches run at once.
+/// - A fetch belongs to no caller: callers that go away do not cancel it. It is dropped unfinished
+///   only at its time limit, or if nothing is left to drive it.
+/// - A panic is a failed fetch; its payload is dropped.
+///
+/// # What an implementation must do
+///
+/// - Read only its arguments and `self`, never task-locals: whoever waits for the token may drive the
+///   fetch, on whatever task and thread.
+/// - Ask for exactly what [`FetchContext::token_request`] says, since the token is kept under it.
+/// - If it keeps tokens itself, not return [`FetchContext::rejected_token`] again.
+///
+/// # Errors
+///
+/// Any error will do. A [`FetchError`](crate::FetchError) also says what it concerns, and so how long to
+/// stay away.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not provide access tokens",
+    label = "not a `TokenProvider`",
+    note = "for a closure, use `tower_bearer::token_fn(|cx| async move {{ .. }})`",
+    note = "for a fixed token, use `tower_bearer::provider::StaticToken`"
+)]
+pub trait TokenProvider: Send + Sync + 'static {
+    /// Fetches a new token. May be written as an `async fn`.
+    fn fetch_token(
+        &self,
+        cx: FetchContext,
+    ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send;
+}
+
+impl<P: TokenProvider> TokenProvider for Arc<P> {
+    fn fetch_token(
+        &self,
+        cx: FetchContext,
+    ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
+        P::fetch_token(self, cx)
+    }
+}

@@ -1,0 +1,80 @@
+use std::fmt;
+use std::future::{self, Future};
+
+use super::{FetchContext, TokenProvider};
+use crate::error::BoxError;
+use crate::token::{AccessToken, Lifetime};
+
+/// Makes a provider of a closure, as `tower::service_fn` makes a service of one.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::{AccessToken, token_fn};
+///
+/// let provider = token_fn(|_cx| async {
+///     let text = std::env::var("API_TOKEN")?;
+///     Ok(AccessToken::new(&text)?.with_expires_in(Duration::from_secs(600)))
+/// });
+/// # let _ = provider;
+/// ```
+pub fn token_fn<F, Fut>(f: F) -> TokenFn<F>
+where
+    F: Fn(FetchContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<AccessToken, BoxError>> + Send,
+{
+    TokenFn { f }
+}
+
+/// The provider that [`token_fn`] returns.
+#[derive(Clone, Copy)]
+pub struct TokenFn<F> {
+    f: F,
+}
+
+impl<F, Fut> TokenProvider for TokenFn<F>
+where
+    F: Fn(FetchContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<AccessToken, BoxError>> + Send,
+{
+    fn fetch_token(
+        &self,
+        cx: FetchContext,
+    ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
+        (self.f)(cx)
+    }
+}
+
+impl<F> fmt::Debug for TokenFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFn").finish_non_exhaustive()
+    }
+}
+
+/// A provider that has one token and no way to get another.
+///
+/// A token of unknown lifetime is taken not to expire. After a 401 the request is not sent again, since
+/// the token would be the same.
+#[derive(Clone, Debug)]
+pub struct StaticToken {
+    token: AccessToken,
+}
+
+impl StaticToken {
+    /// Always returns `token`.
+    pub fn new(token: AccessToken) -> Self {
+        let token = match token.lifetime() {
+            Lifetime::Unknown => token.with_unlimited_lifetime(),
+            Lifetime::For(_) | Lifetime::Unlimited => token,
+        };
+        Self { token }
+    }
+}
+
+impl TokenProvider for StaticToken {
+    fn fetch_token(
+        &self,
+        _: FetchContext,
+    ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
+        future::ready(Ok(self.token.clone()))
+    }
+}
