@@ -1,0 +1,206 @@
+//! The one clock that freshness, back-off and time limits read.
+
+use std::task::Waker;
+use std::time::Duration;
+
+#[cfg(any(test, feature = "test-util"))]
+pub use self::manual::ManualClock;
+
+/// A point in time: nanoseconds since an origin of the clock's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Instant(u64);
+
+impl Instant {
+    /// Later than anything that can happen.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Saturates at [`NEVER`](Self::NEVER).
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// Zero if `earlier` is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A monotonic clock that goes on while the host is suspended, where the system has one.
+#[derive(Clone)]
+pub(crate) enum Clock {
+    System,
+    #[cfg(any(test, feature = "test-util"))]
+    Manual(ManualClock),
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::System => system::now(),
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Whether time passes by itself, so that a timer is of use.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self, Self::System)
+    }
+
+    /// Wakes the task when a clock that is turned by hand has been turned.
+    pub(crate) fn wake_when_turned(&self, waker: &Waker) {
+        match self {
+            Self::System => {
+                let _ = waker;
+            }
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Manual(clock) => clock.wake_when_turned(waker),
+        }
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::Instant;
+
+    // Linux's CLOCK_MONOTONIC stands still during suspension; elsewhere it is the nearest there is.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+
+    pub(super) fn now() -> Instant {
+        let time = clock_gettime(CLOCK);
+        // Neither clock starts before zero nor reaches 2^64 ns, which is 584 years.
+        Instant::from_nanos((time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::sync::LazyLock;
+
+    use super::Instant;
+
+    pub(super) fn now() -> Instant {
+        static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+        Instant::from_nanos(0).after(ORIGIN.elapsed())
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+mod manual {
+    use std::fmt;
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::Instant;
+
+    /// A clock that stands still until it is turned by hand.
+    ///
+    /// Clones are the same clock.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_bearer::testing::ManualClock;
+    /// use tower_bearer::{AccessToken, TokenCache, token_fn};
+    ///
+    /// # futures_executor::block_on(async {
+    /// let clock = ManualClock::new();
+    /// let provider = token_fn(|_| async {
+    ///     Ok(AccessToken::new("abc")?.with_expires_in(Duration::from_secs(60)))
+    /// });
+    /// let cache = TokenCache::builder(provider).with_clock(clock.clone()).build();
+    ///
+    /// cache.token().await?;
+    /// assert!(cache.cached().is_some());
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(cache.cached().is_none());
+    /// # Ok::<(), tower_bearer::FetchError>(())
+    /// # }).unwrap();
+    /// ```
+    #[derive(Clone)]
+    pub struct ManualClock {
+        state: Arc<Mutex<State>>,
+    }
+
+    struct State {
+        now: Instant,
+        waiting: Vec<Waker>,
+    }
+
+    impl ManualClock {
+        /// A clock that has run for a day, as that of a host that has.
+        pub fn new() -> Self {
+            Self {
+                state: Arc::new(Mutex::new(State {
+                    now: Instant::from_nanos(0).after(Duration::from_secs(86_400)),
+                    waiting: Vec::new(),
+                })),
+            }
+        }
+
+        /// Turns the clock forward and wakes what waits for a time limit.
+        pub fn advance(&self, duration: Duration) {
+            let waiting = {
+                let mut state = self.lock();
+                state.now = state.now.after(duration);
+                std::mem::take(&mut state.waiting)
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        }
+
+        pub(crate) fn now(&self) -> Instant {
+            self.lock().now
+        }
+
+        pub(crate) fn wake_when_turned(&self, waker: &Waker) {
+            let mut state = self.lock();
+            if !state.waiting.iter().any(|other| other.will_wake(waker)) {
+                state.waiting.push(waker.clone());
+            }
+        }
+
+        fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl Default for ManualClock {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl fmt::Debug for ManualClock {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("ManualClock").finish_non_exhaustive()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_go_back_and_sums_do_not_overflow() {
+        let now = Clock::System.now();
+
+        assert!(Clock::System.now() >= now);
+        assert_eq!(now.after(Duration::MAX), Instant::NEVER);
+        assert_eq!(now.since(Instant::NEVER), Duration::ZERO);
+    }
+}

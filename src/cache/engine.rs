@@ -1,0 +1,385 @@
+//! What [`TokenCache`](super::TokenCache) does: see there for the states and transitions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use super::clock::{Clock, Instant};
+use super::flight::{self, Flight, Join, Landing, Outcome};
+use super::freshness::Freshness;
+use super::gate::Gate;
+use super::pause::is_of_one_key;
+use super::slot::{Held, Slot, State};
+use crate::error::{FetchError, FetchErrorKind};
+use crate::provider::{FetchContext, TokenProvider, TokenRequest};
+use crate::rejection::NotRetriedReason;
+use crate::telemetry;
+use crate::token::AccessToken;
+
+pub(crate) struct Engine<P> {
+    provider: P,
+    clock: Clock,
+    freshness: Freshness,
+    fetch_timeout: Duration,
+    gate: Gate,
+    slots: RwLock<HashMap<TokenRequest, Arc<Slot>>>,
+}
+
+/// What a caller without a token is to do.
+enum Step {
+    Use(Arc<Held>),
+    Wait(Flight),
+    Fail(FetchError),
+}
+
+/// What is to be done about a rejected token.
+pub(crate) enum Verdict {
+    /// Get another and send the request again.
+    Replace,
+    /// The token stays, and the caller gets the rejection.
+    Keep(NotRetriedReason),
+}
+
+impl<P> Engine<P> {
+    pub(crate) fn new(
+        provider: P,
+        clock: Clock,
+        freshness: Freshness,
+        fetch_timeout: Duration,
+    ) -> Self {
+        Self {
+            provider,
+            gate: Gate::new(clock.clone()),
+            clock,
+            freshness,
+            fetch_timeout,
+            slots: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn slot(&self, request: &TokenRequest) -> Arc<Slot> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(request) {
+            return Arc::clone(slot);
+        }
+        drop(slots);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots
+            .entry(request.clone())
+            .or_insert_with(|| Arc::new(Slot::new(request.clone())));
+        Arc::clone(slot)
+    }
+
+    /// A server rejected the token of `generation`.
+    pub(crate) fn reject(&self, slot: &Slot, generation: u64) -> Verdict {
+        let now = self.now();
+        let mut state = slot.lock();
+        let current = match slot.current().as_ref() {
+            Some(held) if held.generation == generation && held.is_usable(now) => Arc::clone(held),
+            // Replaced, condemned by somebody else or expired since.
+            _ => return Verdict::Replace,
+        };
+        if let Some((error, _)) = self.refusal(&state, now) {
+            return Verdict::Keep(NotRetriedReason::FetchFailed(error));
+        }
+        if !slot.afford(&mut state, &current, now) {
+            return Verdict::Keep(NotRetriedReason::BudgetSpent);
+        }
+        slot.condemn(&mut state, current);
+        Verdict::Replace
+    }
+
+    /// Ends every pause by hand, and lets stale tokens be replaced at their next use.
+    pub(crate) fn reset_backoff(&self) {
+        self.gate.reset();
+        for slot in self.all_slots() {
+            let over = {
+                let mut state = slot.lock();
+                if let (Some(held), None) = (slot.current().as_ref(), &state.flight) {
+                    held.put_back();
+                }
+                state.pause.end()
+            };
+            drop(over);
+        }
+    }
+
+    /// Lets no fetch begin from now on, and waits for those that have begun.
+    pub(crate) async fn close(&self) {
+        self.gate.close();
+        let flights = self.all_slots().into_iter().filter_map(|slot| {
+            let flight = slot.lock().flight.clone()?;
+            flight.drive();
+            Some(flight.join())
+        });
+        // Those who wait are told what they came to.
+        let _outcomes = join_all(flights).await;
+    }
+
+    /// Ends what has not begun and lets go of what has: a task that drives it still does.
+    pub(crate) fn abandon(&self) {
+        self.gate.close();
+        for slot in self.all_slots() {
+            // Taken out first: dropping it may drop the provider's future, which is not our code.
+            let flight = slot.lock().flight.take();
+            drop(flight);
+        }
+    }
+
+    fn all_slots(&self) -> Vec<Arc<Slot>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().map(Arc::clone).collect()
+    }
+
+    /// Why no fetch may begin for a slot, and until when.
+    fn refusal(&self, state: &State, now: Instant) -> Option<(FetchError, Instant)> {
+        let own = state.pause.at(now);
+        own.map(|(error, until)| (error.clone(), until))
+            .or_else(|| self.gate.refusal(now))
+    }
+
+    /// Brings the outcome of a fetch into the slot.
+    fn land(
+        &self,
+        slot: &Slot,
+        began: Instant,
+        result: Result<AccessToken, FetchError>,
+    ) -> Outcome {
+        let result = result.and_then(|token| {
+            let schedule = self.freshness.schedule(began, token.lifetime());
+            if schedule.expires_at <= self.now() {
+                return Err(FetchError::new(FetchErrorKind::Expired));
+            }
+            Ok((token, schedule))
+        });
+        match result {
+            Ok((token, schedule)) => {
+                self.gate.succeeded(began);
+                let mut state = slot.lock();
+                let over = state.pause.succeed(began);
+                let flight = state.flight.take();
+                let rejected_since = flight.as_ref().is_some_and(|f| f.began_before_rejection);
+                let is_rejected_one = state.condemned.as_ref().is_some_and(|c| c.token == token);
+                let landing = if rejected_since && is_rejected_one {
+                    Landing::Superseded
+                } else {
+                    Landing::Installed(slot.install(&mut state, token, schedule))
+                };
+                drop(state);
+                drop((over, flight));
+                Ok(landing)
+            }
+            Err(error) => {
+                self.note_failure(slot, began, &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn note_failure(&self, slot: &Slot, began: Instant, error: &FetchError) {
+        telemetry::fetch_failed(error);
+        let now = self.now();
+        let of_one_key = is_of_one_key(error);
+        if !of_one_key {
+            self.gate.failed(began, now, error.clone());
+        }
+        let mut state = slot.lock();
+        let replaced = of_one_key
+            .then(|| state.pause.fail(began, now, error.clone()))
+            .flatten();
+        let flight = self.stand_down(slot, &mut state, now);
+        drop(state);
+        drop((replaced, flight));
+    }
+
+    /// No fetch is under way for the slot any more, and none brought a token: what is still good stays
+    /// in use until the end of the pause. Returns what the caller drops outside of the lock.
+    fn stand_down(&self, slot: &Slot, state: &mut State, now: Instant) -> Option<Flight> {
+        let flight = state.flight.take();
+        let retry_at = self.refusal(state, now).map_or(now, |(_, until)| until);
+        match slot.current().as_ref() {
+            Some(held) => held.put_off(retry_at),
+            None => slot.reprieve(state, now, retry_at),
+        }
+        flight
+    }
+}
+
+impl<P: TokenProvider> Engine<P> {
+    /// Has a stale token replaced in the background, once.
+    #[cold]
+    pub(crate) fn refresh_stale(self: &Arc<Self>, slot: &Arc<Slot>, held: &Held) {
+        let now = self.now();
+        let mut state = slot.lock();
+        let is_current = slot
+            .current()
+            .as_ref()
+            .is_some_and(|current| std::ptr::eq(&**current, held));
+        if !is_current || held.is_fresh(now) {
+            return;
+        }
+        if let Some((_, until)) = self.refusal(&state, now) {
+            held.put_off(until);
+            return;
+        }
+        // Until the fetch has landed, hits need not come here again.
+        held.put_off(Instant::NEVER);
+        if state.flight.is_some() {
+            return;
+        }
+        let flight = self.begin(slot, &mut state);
+        drop(state);
+        flight.drive();
+    }
+
+    /// Joins the fetch that is under way, or begins one, whether or not the current token is good.
+    pub(crate) async fn refresh(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+    ) -> Result<Arc<Held>, FetchError> {
+        loop {
+            let flight = {
+                let mut state = slot.lock();
+                match &state.flight {
+                    Some(flight) => flight.clone(),
+                    None => {
+                        if let Some((error, _)) = self.refusal(&state, self.now()) {
+                            return Err(error);
+                        }
+                        self.begin(slot, &mut state)
+                    }
+                }
+            };
+            flight.drive();
+            match flight.join().await? {
+                Landing::Installed(held) => return Ok(held),
+                Landing::Superseded => {}
+            }
+        }
+    }
+
+    /// Begins a fetch if there is neither a usable token nor a fetch under way, and does not wait.
+    pub(crate) fn warm_up(self: &Arc<Self>, slot: &Arc<Slot>) {
+        if let Step::Wait(flight) = self.step(slot, None) {
+            flight.drive();
+        }
+    }
+
+    fn step(self: &Arc<Self>, slot: &Arc<Slot>, rejected: Option<u64>) -> Step {
+        let now = self.now();
+        let mut state = slot.lock();
+        if let Some(held) = slot.usable(now) {
+            if rejected == Some(held.generation) {
+                // Back again, because nothing better is to be had.
+                if let Some((error, _)) = self.refusal(&state, now) {
+                    return Step::Fail(error);
+                }
+            }
+            return Step::Use(held);
+        }
+        if let Some(flight) = &state.flight {
+            return Step::Wait(flight.clone());
+        }
+        if let Some((error, until)) = self.refusal(&state, now) {
+            slot.reprieve(&mut state, now, until);
+            // Who was rejected with the reprieved token has no use for it.
+            return match slot.usable(now) {
+                Some(held) if rejected != Some(held.generation) => Step::Use(held),
+                _ => Step::Fail(error),
+            };
+        }
+        Step::Wait(self.begin(slot, &mut state))
+    }
+
+    /// Puts a fetch under way. The caller has it [driven](Flight::drive) once the lock is released.
+    fn begin(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut MutexGuard<'_, State>) -> Flight {
+        let mut cx = FetchContext::new(slot.request().clone());
+        if let Some(held) = &state.condemned {
+            cx = cx.with_rejected_token(held.token.clone());
+        }
+        let flight = Flight::new(fetch(Arc::clone(self), Arc::clone(slot), cx));
+        state.flight = Some(flight.clone());
+        flight
+    }
+}
+
+/// The whole of one fetch, from the queue to the slot.
+async fn fetch<P: TokenProvider>(
+    engine: Arc<Engine<P>>,
+    slot: Arc<Slot>,
+    cx: FetchContext,
+) -> Outcome {
+    let entered = match engine.gate.enter().await {
+        Ok(entered) => entered,
+        Err(refused) => {
+            let now = engine.now();
+            let flight = engine.stand_down(&slot, &mut slot.lock(), now);
+            drop(flight);
+            return Err(refused);
+        }
+    };
+    let began = engine.now();
+    let provider = &engine.provider;
+    let asked = async move { provider.fetch_token(cx).await };
+    let result = flight::contain(asked, engine.clock.clone(), engine.fetch_timeout).await;
+    let outcome = engine.land(&slot, began, result);
+    drop(entered);
+    outcome
+}
+
+/// A caller's wait for a token: for a fetch, or none at all.
+///
+/// Dropping it cancels nothing.
+#[derive(Default)]
+pub(crate) struct Acquire {
+    join: Option<Join>,
+}
+
+impl Acquire {
+    /// Waits for a usable token, and if one was `rejected`, for another than that.
+    ///
+    /// The token may be the rejected one all the same, if the issuer has no other.
+    pub(crate) fn poll<P: TokenProvider>(
+        &mut self,
+        cx: &mut Context<'_>,
+        engine: &Arc<Engine<P>>,
+        slot: &Arc<Slot>,
+        rejected: Option<u64>,
+    ) -> Poll<Result<Arc<Held>, FetchError>> {
+        loop {
+            let Some(join) = &mut self.join else {
+                match engine.step(slot, rejected) {
+                    Step::Use(held) => return Poll::Ready(Ok(held)),
+                    Step::Fail(error) => return Poll::Ready(Err(error)),
+                    Step::Wait(flight) => {
+                        flight.drive();
+                        self.join = Some(flight.join());
+                        continue;
+                    }
+                }
+            };
+            let outcome = std::task::ready!(join.poll_unpin(cx));
+            self.join = None;
+            match outcome {
+                Ok(Landing::Installed(held)) => return Poll::Ready(Ok(held)),
+                Ok(Landing::Superseded) => {}
+                Err(error) => {
+                    // A token that was rejected may have been reprieved.
+                    let usable = slot.usable(engine.now());
+                    return Poll::Ready(match usable {
+                        Some(held) if rejected != Some(held.generation) => Ok(held),
+                        _ => Err(error),
+                    });
+                }
+            }
+        }
+    }
+}

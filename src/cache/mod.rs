@@ -1,0 +1,352 @@
+//! The token cache: one token a key, one fetch at a time, shared by everyone.
+//!
+//! [`BearerAuthLayer`](crate::BearerAuthLayer) makes a [`TokenCache`] of the provider that it is given.
+//! The cache is of use without the layer too: for a client with a transport of its own, for a health
+//! check, or to fetch the first token before the first request.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_bearer::{AccessToken, TokenCache, token_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_bearer::FetchError> {
+//! let cache = TokenCache::new(token_fn(|_| async {
+//!     Ok(AccessToken::new("abc")?.with_expires_in(Duration::from_secs(3600)))
+//! }));
+//!
+//! let token = cache.token().await?; // fetched
+//! assert_eq!(cache.cached(), Some(token)); // kept
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A token's life
+//!
+//! Per key there is at most one current token. It is
+//!
+//! - *fresh*: used as it is;
+//! - *stale*, in the last 30 s or the last quarter of its lifetime, whichever is shorter: used, while one
+//!   fetch in the background replaces it;
+//! - *expired*: not used; callers wait for a fetch;
+//! - *condemned*, since a server rejected it: callers wait for a fetch. Should that fail, the token is
+//!   put back into use until it expires, since it may have been rejected by one route of many. Where it
+//!   is of no use the server says so again.
+//!
+//! ```text
+//!                            hit                          hit
+//!                           ┌───┐                        ┌───┐
+//!          fetch ok         │   ▼    window reached      │   ▼       end reached
+//!  none ──────────────────▶ fresh ──────────────────────▶ stale ──────────────────▶ expired
+//!                           ▲ │ ▲                        │ │                          │
+//!                           │ │ └────────────────────────┘ │                          │
+//!                           │ │       background ok        │ 401                      │
+//!                           │ │ 401                        ▼                          │
+//!                           │ └────────────────────────▶ condemned                    │
+//!                           │                            │  │                         │
+//!                           ├────────────────────────────┘  │ fetch failed:           │
+//!                           │        fetch ok               ▼ put back, as stale      │
+//!                           └─────────────────────────────────────────────────────────┘
+//!                                                  fetch ok
+//! ```
+//!
+//! A 401 condemns the token that the rejected request carried and no other: tokens are numbered, and one
+//! that has been replaced already is left alone. A failed fetch touches no token that is still good.
+//!
+//! # A fetch's life
+//!
+//! ```text
+//!  queued ──▶ running ──▶ landed: the token is current
+//!    │           │   └──▶ landed: superseded, it brought the token that was rejected since it began
+//!    │           └──────▶ failed: error, panic or time limit; a pause begins
+//!    └──────────────────▶ refused: a pause has begun, or the cache is closed
+//! ```
+//!
+//! It belongs to no caller: dropping any caller, or all of them, leaves it running. Where there is a
+//! tokio runtime a task drives it; those who wait drive it as well, so that it also ends when that runtime
+//! goes away. Without a runtime it advances while somebody waits.
+//!
+//! At most 16 fetches of one cache run at once, four before the first success and one after a failure.
+//! After a failure none begins before a pause is over: from half a second to a minute if it may pass by
+//! itself, from 15 s to a quarter of an hour if somebody has to mend it, and at least what
+//! `Retry-After` asks, up to an hour. Who has no usable token gets the last failure at once meanwhile.
+//!
+//! # Rejections
+//!
+//! Fetches that rejections cause are limited per key: three at once, and one more a minute, so that a
+//! route that rejects every token does not become a storm of token requests. While tokens are rejected
+//! that never worked, that minute doubles up to a quarter of an hour. With the budget spent, the token
+//! stays in use and requests get the rejection.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::FetchError;
+use crate::provider::{BoxTokenProvider, TokenProvider, TokenRequest};
+use crate::token::AccessToken;
+
+mod budget;
+mod clock;
+mod engine;
+mod flight;
+mod freshness;
+mod gate;
+mod pause;
+mod slot;
+
+pub(crate) use self::engine::{Acquire, Engine, Verdict};
+pub(crate) use self::slot::{Held, Slot};
+
+#[cfg(feature = "test-util")]
+pub use self::clock::ManualClock;
+
+use self::clock::Clock;
+use self::freshness::Freshness;
+
+/// How long a fetch may take, unless set.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A handle to a cache of access tokens.
+///
+/// Clones are the same cache. See the [module](self) for what it does.
+///
+/// The last handle dropped ends fetches that have not begun. One that has begun runs to its end or its
+/// time limit, if a task drives it; [`close`](Self::close) waits for it.
+pub struct TokenCache<P = BoxTokenProvider> {
+    handle: Arc<Handle<P>>,
+}
+
+struct Handle<P> {
+    engine: Arc<Engine<P>>,
+    slot: Arc<Slot>,
+    open: Arc<Open<P>>,
+}
+
+/// Counts the handles: the engine itself is also held by the fetches under way.
+struct Open<P> {
+    engine: Arc<Engine<P>>,
+}
+
+impl<P: TokenProvider> TokenCache<P> {
+    /// A cache with the default settings.
+    pub fn new(provider: P) -> Self {
+        Self::builder(provider).build()
+    }
+
+    /// A cache with other settings.
+    pub fn builder(provider: P) -> TokenCacheBuilder<P> {
+        TokenCacheBuilder {
+            provider,
+            clock: Clock::System,
+            freshness: Freshness::default(),
+            fetch_timeout: FETCH_TIMEOUT,
+        }
+    }
+
+    /// A token that can be used now: the cached one, or a new one.
+    ///
+    /// A stale token is returned at once, and replaced in the background.
+    ///
+    /// # Errors
+    ///
+    /// If there is no usable token and the fetch fails, or has failed and the pause is not over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing: the fetch goes on and the token is kept.
+    pub async fn token(&self) -> Result<AccessToken, FetchError> {
+        if let Some(token) = self.hit(self.slot(), |held| held.token.clone()) {
+            return Ok(token);
+        }
+        let mut acquire = Acquire::default();
+        let held =
+            std::future::poll_fn(|cx| acquire.poll(cx, self.engine(), self.slot(), None)).await?;
+        Ok(held.token.clone())
+    }
+
+    /// The cached token, if it can be used now. Starts nothing.
+    pub fn cached(&self) -> Option<AccessToken> {
+        let held = self.slot().usable(self.engine().now())?;
+        Some(held.token.clone())
+    }
+
+    /// States that a server rejected `token`.
+    ///
+    /// Drops it, unless it has been replaced already; the next [`token`](Self::token) then waits for a new
+    /// one. It also stays if a new one cannot be had now: during a pause after a failure, and when
+    /// rejections have caused [too many fetches](self#rejections) of late.
+    pub fn invalidate(&self, token: &AccessToken) {
+        let current = self.slot().current();
+        if let Some(held) = current.as_ref().filter(|held| held.token == *token) {
+            let _dropped_or_kept = self.engine().reject(self.slot(), held.generation);
+        }
+    }
+
+    /// Replaces the token, however good it is: joins the fetch under way, or starts one.
+    ///
+    /// The current token stays in use meanwhile, and if the fetch fails.
+    ///
+    /// # Errors
+    ///
+    /// If the fetch fails, or has failed and the pause is not over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing: the fetch goes on and the token is kept.
+    pub async fn refresh(&self) -> Result<AccessToken, FetchError> {
+        let held = self.engine().refresh(self.slot()).await?;
+        Ok(held.token.clone())
+    }
+
+    /// Starts to fetch a token, if there is none, without waiting for it.
+    ///
+    /// Without a tokio runtime the fetch advances only once somebody waits for it.
+    pub fn warm_up(&self) {
+        self.engine().warm_up(self.slot());
+    }
+
+    /// The handle to the same cache whose methods are about the token that `request` means.
+    pub fn for_request(&self, request: &TokenRequest) -> Self {
+        Self {
+            handle: Arc::new(Handle {
+                engine: Arc::clone(self.engine()),
+                slot: self.engine().slot(request),
+                open: Arc::clone(&self.handle.open),
+            }),
+        }
+    }
+
+    /// Serves `held`'s hit, if there is one, and has a stale token replaced.
+    pub(crate) fn hit<T>(&self, slot: &Arc<Slot>, f: impl FnOnce(&Held) -> T) -> Option<T> {
+        let now = self.engine().now();
+        let current = slot.current();
+        let held = current.as_deref()?;
+        if !held.is_fresh(now) {
+            if !held.is_usable(now) {
+                return None;
+            }
+            self.engine().refresh_stale(slot, held);
+        }
+        Some(f(held))
+    }
+}
+
+impl<P> TokenCache<P> {
+    /// Ends the pause after a failure, for every key: for an operator who has mended what was wrong.
+    ///
+    /// A pause ends by itself; nothing has to be rebuilt or reset for the cache to recover.
+    pub fn reset_backoff(&self) {
+        self.engine().reset_backoff();
+    }
+
+    /// Lets no fetch begin from now on, and waits for those that have begun.
+    ///
+    /// Cached tokens can be used until they expire. After that callers get an error of the kind
+    /// [`Closed`](crate::FetchErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing; the cache stays closed.
+    pub async fn close(&self) {
+        self.engine().close().await;
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine<P>> {
+        &self.handle.engine
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.handle.slot
+    }
+}
+
+impl<P> Clone for TokenCache<P> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+        }
+    }
+}
+
+impl<P> Drop for Open<P> {
+    fn drop(&mut self) {
+        self.engine.abandon();
+    }
+}
+
+impl<P> fmt::Debug for TokenCache<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("request", self.slot().request())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`TokenCache`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct TokenCacheBuilder<P> {
+    provider: P,
+    clock: Clock,
+    freshness: Freshness,
+    fetch_timeout: Duration,
+}
+
+impl<P: TokenProvider> TokenCacheBuilder<P> {
+    /// How long one fetch may take before it counts as failed; 30 s unless set.
+    ///
+    /// The time in which a fetch waits for others to end does not count.
+    pub fn with_fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = timeout;
+        self
+    }
+
+    /// How long before its end a token is replaced; 30 s unless set.
+    ///
+    /// For a short-lived token, a quarter of its lifetime if that is less. In either case up to a
+    /// quarter more, drawn at random for each token, so that a fleet does not refresh in step.
+    pub fn with_refresh_window(mut self, window: Duration) -> Self {
+        self.freshness.window = window;
+        self
+    }
+
+    /// How long a token lives of which nobody said how long it does; five minutes unless set.
+    pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.freshness.default_lifetime = lifetime;
+        self
+    }
+
+    /// Reads the time from `clock` instead of the system's.
+    #[cfg(feature = "test-util")]
+    pub fn with_clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
+    /// Makes the cache.
+    pub fn build(self) -> TokenCache<P> {
+        let engine = Arc::new(Engine::new(
+            self.provider,
+            self.clock,
+            self.freshness,
+            self.fetch_timeout,
+        ));
+        TokenCache {
+            handle: Arc::new(Handle {
+                slot: engine.slot(&TokenRequest::default()),
+                open: Arc::new(Open {
+                    engine: Arc::clone(&engine),
+                }),
+                engine,
+            }),
+        }
+    }
+}
+
+impl<P> fmt::Debug for TokenCacheBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCacheBuilder")
+            .field("freshness", &self.freshness)
+            .field("fetch_timeout", &self.fetch_timeout)
+            .finish_non_exhaustive()
+    }
+}

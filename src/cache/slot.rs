@@ -1,0 +1,257 @@
+//! What is held for one key: the current token, to be read without waiting, and beside it, under a lock,
+//! what happens to it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::budget::Budget;
+use super::clock::Instant;
+use super::flight::Flight;
+use super::freshness::Schedule;
+use super::pause::Pause;
+use crate::provider::TokenRequest;
+use crate::token::AccessToken;
+
+pub(crate) struct Slot {
+    request: TokenRequest,
+    current: ArcSwapOption<Held>,
+    /// The newest generation that a server has accepted.
+    proven: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// A token and when it is of use.
+pub(crate) struct Held {
+    pub(crate) token: AccessToken,
+    /// Tokens of one slot have the same generation if, and only if, they are the same text in a row.
+    pub(crate) generation: u64,
+    schedule: Schedule,
+    /// From when on a hit starts a fetch. Never later than the end of the token, so that a hit need not
+    /// compare twice. It is put off while a fetch runs and while none may begin.
+    refresh_at: AtomicU64,
+}
+
+/// The cold side. Never held across an `.await` or somebody else's code.
+pub(crate) struct State {
+    pub(crate) flight: Option<Flight>,
+    /// The current token's predecessor, if a server rejected it and no other has come since.
+    pub(crate) condemned: Option<Arc<Held>>,
+    /// The last generation of which a rejection was counted as one of a token that never worked.
+    slowed_by: u64,
+    pub(crate) budget: Budget,
+    pub(crate) pause: Pause,
+}
+
+impl Slot {
+    pub(crate) fn new(request: TokenRequest) -> Self {
+        Self {
+            request,
+            current: ArcSwapOption::empty(),
+            proven: AtomicU64::new(0),
+            state: Mutex::new(State {
+                flight: None,
+                condemned: None,
+                slowed_by: 0,
+                budget: Budget::full(),
+                pause: Pause::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
+    /// The current token, which may have expired.
+    pub(crate) fn current(&self) -> Guard<Option<Arc<Held>>> {
+        self.current.load()
+    }
+
+    /// The current token, unless it has expired.
+    pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Held>> {
+        self.current.load_full().filter(|held| held.is_usable(now))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `token` the current one and forgets the condemned one. The lock proves that nobody else
+    /// does so at the same time.
+    pub(crate) fn install(
+        &self,
+        state: &mut State,
+        token: AccessToken,
+        schedule: Schedule,
+    ) -> Arc<Held> {
+        let condemned = state.condemned.take();
+        let last = self.current.load_full().or(condemned);
+        let generation = match last {
+            Some(last) if last.token == token => last.generation,
+            Some(last) => last.generation + 1,
+            None => 1,
+        };
+        let held = Arc::new(Held {
+            token,
+            generation,
+            refresh_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
+            schedule,
+        });
+        self.current.store(Some(Arc::clone(&held)));
+        held
+    }
+
+    /// Takes the current token out of use, unless it has been replaced already.
+    pub(crate) fn condemn(&self, state: &mut State, held: Arc<Held>) {
+        self.current.store(None);
+        state.condemned = Some(held);
+        if let Some(flight) = &mut state.flight {
+            flight.began_before_rejection = true;
+        }
+    }
+
+    /// Puts the condemned token back, since no other is to be had: it may have been rejected by one
+    /// route of many, and where it is of no use the caller learns so from the server.
+    ///
+    /// A hit tries again from `retry_at` on.
+    pub(crate) fn reprieve(&self, state: &mut State, now: Instant, retry_at: Instant) {
+        let Some(held) = state.condemned.take_if(|held| held.is_usable(now)) else {
+            return;
+        };
+        held.refresh_from(retry_at);
+        self.current.store(Some(held));
+    }
+
+    /// Notes that a server accepted the token of `generation`.
+    pub(crate) fn prove(&self, generation: u64, now: impl FnOnce() -> Instant) {
+        if generation <= self.proven.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.lock();
+        self.proven.fetch_max(generation, Ordering::Relaxed);
+        state.budget.speed_up(now());
+    }
+
+    /// Draws on the budget for replacing `held`, which a server rejected.
+    pub(crate) fn afford(&self, state: &mut State, held: &Held, now: Instant) -> bool {
+        let worked = held.generation <= self.proven.load(Ordering::Relaxed);
+        if !worked && state.slowed_by != held.generation {
+            state.slowed_by = held.generation;
+            state.budget.slow_down(now);
+        }
+        state.budget.take(now)
+    }
+}
+
+impl Held {
+    /// Neither expired nor due to be replaced.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        now < Instant::from_nanos(self.refresh_at.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
+        now < self.schedule.expires_at
+    }
+
+    /// Lets hits pass as if the token were fresh until `retry_at`, if that is later than planned.
+    pub(crate) fn put_off(&self, retry_at: Instant) {
+        self.refresh_from(retry_at.max(self.schedule.refresh_at));
+    }
+
+    /// Undoes [`put_off`](Self::put_off).
+    pub(crate) fn put_back(&self) {
+        self.refresh_from(self.schedule.refresh_at);
+    }
+
+    fn refresh_from(&self, at: Instant) {
+        let at = at.min(self.schedule.expires_at);
+        self.refresh_at.store(at.as_nanos(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(0).after(Duration::from_secs(seconds))
+    }
+
+    fn install(slot: &Slot, text: &str) -> Arc<Held> {
+        let schedule = Schedule {
+            refresh_at: at(70),
+            expires_at: at(100),
+        };
+        slot.install(&mut slot.lock(), AccessToken::new(text).unwrap(), schedule)
+    }
+
+    #[test]
+    fn another_text_is_another_generation_and_the_same_text_is_not() {
+        let slot = Slot::new(TokenRequest::default());
+
+        let a = install(&slot, "a").generation;
+        assert_eq!(install(&slot, "a").generation, a);
+        let b = install(&slot, "b");
+        assert!(b.generation > a);
+
+        // Also across a rejection.
+        let generation = b.generation;
+        slot.condemn(&mut slot.lock(), b);
+        assert_eq!(install(&slot, "b").generation, generation);
+    }
+
+    #[test]
+    fn a_token_put_off_still_expires() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        assert!(held.is_fresh(at(69)) && !held.is_fresh(at(70)));
+
+        held.put_off(at(10));
+        assert!(held.is_fresh(at(69)) && !held.is_fresh(at(70)));
+        held.put_off(Instant::NEVER);
+        assert!(held.is_fresh(at(99)) && !held.is_fresh(at(100)));
+        held.put_back();
+        assert!(!held.is_fresh(at(70)));
+    }
+
+    #[test]
+    fn a_condemned_token_is_reprieved_unless_it_has_expired() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        slot.condemn(&mut slot.lock(), held);
+        assert!(slot.usable(at(10)).is_none());
+
+        slot.reprieve(&mut slot.lock(), at(100), at(120));
+        assert!(slot.usable(at(10)).is_none());
+
+        slot.reprieve(&mut slot.lock(), at(10), at(20));
+        let held = slot.usable(at(10)).unwrap();
+        assert!(held.is_fresh(at(19)) && !held.is_fresh(at(20)));
+    }
+
+    #[test]
+    fn a_token_that_never_worked_slows_the_budget_down_once() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        let mut state = slot.lock();
+        while slot.afford(&mut state, &held, at(0)) {}
+
+        assert!(!slot.afford(&mut state, &held, at(119)));
+        assert!(slot.afford(&mut state, &held, at(120)));
+    }
+
+    #[test]
+    fn a_token_that_worked_does_not_slow_the_budget_down() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        slot.prove(held.generation, || at(0));
+        let mut state = slot.lock();
+        while slot.afford(&mut state, &held, at(0)) {}
+
+        assert!(slot.afford(&mut state, &held, at(60)));
+    }
+}
