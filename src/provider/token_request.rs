@@ -165,9 +165,7 @@ mod tests {
     #[test]
     fn scopes_in_any_order_and_any_number_of_times_are_one_key() {
         let ab = TokenRequest::default().with_scope("a b");
-        let ba = TokenRequest::default()
-            .with_scope("b")
-            .with_scope(" a  b ");
+        let ba = TokenRequest::default().with_scope("b").with_scope(" a  b ");
 
         assert_eq!(ab, ba);
         assert_eq!(ab.hash, ba.hash);

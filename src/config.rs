@@ -1,0 +1,80 @@
+//! What the layer is told and its services follow: which requests get a token, and how.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use crate::cache::{Held, Slot, TokenCache};
+use crate::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
+use crate::origin::Origins;
+use crate::provider::{PassThrough, TokenRequest};
+use crate::telemetry;
+
+pub(crate) struct Config<P> {
+    pub(crate) cache: TokenCache<P>,
+    pub(crate) origins: Origins,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) refuse_other_origins: bool,
+    pub(crate) require_token_request: bool,
+    pub(crate) replace_authorization: bool,
+}
+
+/// What becomes of a request.
+pub(crate) enum Admission {
+    /// It is passed on without a token.
+    Pass,
+    /// It is not sent.
+    Refuse(BoxError),
+    /// It gets the token of a slot, or of the default one.
+    Authorize(Option<Arc<Slot>>),
+}
+
+impl<P> Config<P> {
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Admission {
+        if request.extensions().get::<PassThrough>().is_some() {
+            return Admission::Pass;
+        }
+        let has_its_own = request.headers().contains_key(AUTHORIZATION);
+        if has_its_own && !self.replace_authorization {
+            return Admission::Pass;
+        }
+        if !self.origins.allow(request.uri()) {
+            if self.refuse_other_origins {
+                return Admission::Refuse(OriginNotAllowed.into());
+            }
+            // Only present here if it must not pass.
+            request.headers_mut().remove(AUTHORIZATION);
+            telemetry::other_origin();
+            return Admission::Pass;
+        }
+        match request.extensions().get::<TokenRequest>() {
+            Some(token) if token == self.cache.slot().request() => Admission::Authorize(None),
+            Some(token) => Admission::Authorize(Some(self.cache.engine().slot(token))),
+            None if self.require_token_request => Admission::Refuse(MissingTokenRequest.into()),
+            None => Admission::Authorize(None),
+        }
+    }
+
+    /// Puts the token and what goes with it on a request.
+    pub(crate) fn authorize(&self, headers: &mut HeaderMap, held: &Held) {
+        // Replaces whatever there is, so that no request carries two.
+        headers.insert(AUTHORIZATION, held.token.header_value().clone());
+        for (name, value) in held.token.headers().iter().chain(&self.headers) {
+            if !headers.contains_key(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+impl<P> Clone for Config<P> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            origins: self.origins.clone(),
+            headers: self.headers.clone(),
+            ..*self
+        }
+    }
+}

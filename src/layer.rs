@@ -1,0 +1,238 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use tower_layer::Layer;
+
+use crate::cache::TokenCache;
+use crate::config::Config;
+use crate::origin::{InvalidOrigin, Origin, Origins};
+use crate::provider::TokenProvider;
+use crate::replay::InMemory;
+use crate::service::BearerAuth;
+
+/// Puts access tokens on outbound requests, and heals a 401 by one retry with a new token.
+///
+/// Every service that the layer makes, and every clone of one, shares one [`TokenCache`].
+///
+/// There is no way to make a layer without saying where tokens may go: to
+/// [one origin](Self::for_origin) and [others](Self::allow_origin), or to
+/// [every `https` origin](Self::for_every_https_origin).
+///
+/// ```
+/// use tower::ServiceBuilder;
+/// use tower_bearer::{AccessToken, BearerAuthLayer, token_fn};
+/// # use tower_bearer::error::BoxError;
+/// # use http::{Request, Response};
+/// # async fn send(_: Request<String>) -> Result<Response<String>, BoxError> { Ok(Response::default()) }
+///
+/// let provider = token_fn(|_| async { Ok(AccessToken::new("abc")?) });
+/// let layer = BearerAuthLayer::for_origin(provider, "https://api.example.com")?
+///     .allow_origin("https://files.example.com")?;
+/// let client = ServiceBuilder::new().layer(layer).service_fn(send);
+/// # let _ = client;
+/// # Ok::<(), BoxError>(())
+/// ```
+///
+/// # Security
+///
+/// A request to any other origin is sent without the token and without the extra headers, so that a
+/// redirect which is followed *above* this layer leaks nothing. What happens *below* it is out of its
+/// sight: switch off redirects in the client below, and put `tower_http::follow_redirect` above instead.
+pub struct BearerAuthLayer<P, R = InMemory> {
+    config: Arc<Config<P>>,
+    replay: R,
+}
+
+impl<P: TokenProvider> BearerAuthLayer<P> {
+    /// A layer that sends tokens to `origin`, such as `https://api.example.com`.
+    ///
+    /// `tokens` is a [provider](TokenProvider), or a [`TokenCache`] to share.
+    ///
+    /// # Errors
+    ///
+    /// If `origin` is not one, or is plain `http` and not on the loopback interface. To allow that, pass
+    /// [`Origin::new_insecure_http`].
+    pub fn for_origin<C, O>(tokens: C, origin: O) -> Result<Self, InvalidOrigin>
+    where
+        C: IntoTokenCache<Provider = P>,
+        O: TryInto<Origin, Error: Into<InvalidOrigin>>,
+    {
+        Self::new(tokens, false).allow_origin(origin)
+    }
+
+    /// A layer that sends tokens to every origin whose scheme is `https`.
+    ///
+    /// # Security
+    ///
+    /// Whoever can choose the host of a request, or answer one with a redirect, gets the token. Use it
+    /// only where all requests come from trusted code and redirects are not followed.
+    pub fn for_every_https_origin<C>(tokens: C) -> Self
+    where
+        C: IntoTokenCache<Provider = P>,
+    {
+        Self::new(tokens, true)
+    }
+
+    fn new(tokens: impl IntoTokenCache<Provider = P>, every_https: bool) -> Self {
+        Self {
+            config: Arc::new(Config {
+                cache: tokens.into_token_cache(),
+                origins: Origins {
+                    named: Vec::new(),
+                    every_https,
+                    relative: false,
+                },
+                headers: Vec::new(),
+                refuse_other_origins: false,
+                require_token_request: false,
+                replace_authorization: false,
+            }),
+            replay: InMemory,
+        }
+    }
+}
+
+impl<P, R> BearerAuthLayer<P, R> {
+    /// Also sends tokens to `origin`.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`for_origin`](Self::for_origin).
+    pub fn allow_origin<O>(self, origin: O) -> Result<Self, InvalidOrigin>
+    where
+        O: TryInto<Origin, Error: Into<InvalidOrigin>>,
+    {
+        let origin = origin.try_into().map_err(Into::into)?;
+        Ok(self.with(|config| config.origins.named.push(origin)))
+    }
+
+    /// Also sends tokens with requests whose URI is only a path.
+    ///
+    /// Such requests go wherever the service below sends them: a `tonic` channel or a layer that sets the
+    /// host. Nothing here can check where that is.
+    #[must_use]
+    pub fn with_relative_uris(self) -> Self {
+        self.with(|config| config.origins.relative = true)
+    }
+
+    /// Makes a request to another origin an [error](crate::error::OriginNotAllowed), instead of sending
+    /// it without the token.
+    #[must_use]
+    pub fn with_other_origins_refused(self) -> Self {
+        self.with(|config| config.refuse_other_origins = true)
+    }
+
+    /// Makes a request without a [`TokenRequest`](crate::TokenRequest) in its extensions an
+    /// [error](crate::error::MissingTokenRequest), instead of giving it the default token.
+    ///
+    /// For stacks in which an extension may get lost, such as across a redirect, and where the default
+    /// token may do more than the one that was asked for.
+    #[must_use]
+    pub fn with_token_request_required(self) -> Self {
+        self.with(|config| config.require_token_request = true)
+    }
+
+    /// Replaces an `Authorization` header that a request brings along.
+    ///
+    /// Without this such a request is passed on as it is, is never retried and its 401 concerns no token.
+    /// Set it in a proxy whose inbound credentials must not reach the upstream. They are then also removed
+    /// from requests to other origins.
+    #[must_use]
+    pub fn with_authorization_replaced(self) -> Self {
+        self.with(|config| config.replace_authorization = true)
+    }
+
+    /// Adds a header that goes wherever the token goes, such as a client id or an app id.
+    ///
+    /// A value that the request brings along wins.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.with(|config| config.headers.push((name, value)))
+    }
+
+    /// Sets how requests are kept for the retry. See [`replay`](crate::replay).
+    #[must_use]
+    pub fn with_replay<R2>(self, replay: R2) -> BearerAuthLayer<P, R2> {
+        BearerAuthLayer {
+            config: self.config,
+            replay,
+        }
+    }
+
+    /// The cache that the services of this layer share.
+    pub fn cache(&self) -> &TokenCache<P> {
+        &self.config.cache
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config<P>)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+impl<S, P, R: Clone> Layer<S> for BearerAuthLayer<P, R> {
+    type Service = BearerAuth<S, P, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BearerAuth::new(inner, Arc::clone(&self.config), self.replay.clone())
+    }
+}
+
+impl<P, R: Clone> Clone for BearerAuthLayer<P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            replay: self.replay.clone(),
+        }
+    }
+}
+
+impl<P, R> fmt::Debug for BearerAuthLayer<P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerAuthLayer")
+            .field("origins", &self.config.origins)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a layer can take its tokens from: a [`TokenProvider`] or a [`TokenCache`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a provider of access tokens nor a `TokenCache`",
+    label = "not a `TokenProvider`",
+    note = "for a closure, use `tower_bearer::token_fn(|cx| async move {{ .. }})`",
+    note = "for a fixed token, use `tower_bearer::provider::StaticToken`"
+)]
+pub trait IntoTokenCache: sealed::Sealed {
+    /// The provider of the cache.
+    type Provider;
+
+    /// The cache.
+    fn into_token_cache(self) -> TokenCache<Self::Provider>;
+}
+
+impl<P: TokenProvider> IntoTokenCache for P {
+    type Provider = P;
+
+    fn into_token_cache(self) -> TokenCache<P> {
+        TokenCache::new(self)
+    }
+}
+
+impl<P> IntoTokenCache for TokenCache<P> {
+    type Provider = P;
+
+    fn into_token_cache(self) -> Self {
+        self
+    }
+}
+
+mod sealed {
+    use crate::cache::TokenCache;
+    use crate::provider::TokenProvider;
+
+    pub trait Sealed {}
+
+    impl<P: TokenProvider> Sealed for P {}
+    impl<P> Sealed for TokenCache<P> {}
+}

@@ -1,0 +1,340 @@
+//! Where a token may go.
+//!
+//! An [`Origin`] is the scheme, host and port of a URI (RFC 6454 §4). A layer is made for one or several
+//! of them, or for every `https` origin; a request to any other carries no token.
+//!
+//! ```
+//! use tower_bearer::Origin;
+//!
+//! assert_eq!(Origin::new("https://API.example.com")?, Origin::new("https://api.example.com:443/")?);
+//!
+//! // Tokens go over TLS, or do not leave the host, unless one says otherwise.
+//! assert!(Origin::new("http://127.0.0.1:8080").is_ok());
+//! assert!(Origin::new("http://api.internal").is_err());
+//! assert!(Origin::new_insecure_http("http://api.internal").is_ok());
+//! # Ok::<(), tower_bearer::origin::InvalidOrigin>(())
+//! ```
+
+use std::error::Error;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+/// The scheme, host and port of a URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    https: bool,
+    /// In lower case; an IPv6 address in brackets.
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// Parses an origin such as `https://api.example.com` or `http://localhost:8080`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an absolute `http` or `https` URI without user info, path and query, or if it is
+    /// `http` and the host is not a loopback address or `localhost`.
+    pub fn new(origin: &str) -> Result<Self, InvalidOrigin> {
+        let parsed = Self::new_insecure_http(origin)?;
+        if parsed.https || is_loopback(&parsed.host) {
+            Ok(parsed)
+        } else {
+            Err(InvalidOrigin {
+                kind: InvalidOriginKind::Insecure,
+            })
+        }
+    }
+
+    /// Parses an origin that may be plain `http` on any host.
+    ///
+    /// # Security
+    ///
+    /// Whoever is on the way to such a host can read the token and use it.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`new`](Self::new), other than for plain `http`.
+    pub fn new_insecure_http(origin: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = |kind| InvalidOrigin { kind };
+        let uri: Uri = origin
+            .parse()
+            .map_err(|_| invalid(InvalidOriginKind::NotAUri))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(invalid(InvalidOriginKind::NotAbsolute));
+        };
+        // `http::Uri` drops a fragment.
+        if origin.contains(['@', '?', '#']) || !matches!(uri.path(), "" | "/") {
+            return Err(invalid(InvalidOriginKind::MoreThanAnOrigin));
+        }
+        let https = is_https(scheme).ok_or(invalid(InvalidOriginKind::Scheme))?;
+        Ok(Self {
+            https,
+            host: authority.host().to_ascii_lowercase(),
+            port: port(authority, https).ok_or(invalid(InvalidOriginKind::NotAUri))?,
+        })
+    }
+
+    fn matches(&self, scheme: &Scheme, authority: &Authority) -> bool {
+        is_https(scheme) == Some(self.https)
+            && port(authority, self.https) == Some(self.port)
+            && authority.host().eq_ignore_ascii_case(&self.host)
+    }
+}
+
+fn is_https(scheme: &Scheme) -> Option<bool> {
+    if *scheme == Scheme::HTTPS {
+        Some(true)
+    } else if *scheme == Scheme::HTTP {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// `None` for a port that is none, such as 99999, which `http::Uri` lets pass.
+fn port(authority: &Authority, https: bool) -> Option<u16> {
+    if let Some(port) = authority.port_u16() {
+        return Some(port);
+    }
+    let text = authority.as_str();
+    let is_default = text.ends_with(authority.host()) || text.ends_with(':');
+    is_default.then_some(if https { 443 } else { 80 })
+}
+
+/// Whether what is sent to `host` stays on this host. Names are not looked up.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    if host.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return address.is_loopback();
+    }
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .and_then(|host| host.parse::<Ipv6Addr>().ok())
+        .is_some_and(|address| address.is_loopback())
+}
+
+impl TryFrom<&str> for Origin {
+    type Error = InvalidOrigin;
+
+    fn try_from(origin: &str) -> Result<Self, InvalidOrigin> {
+        Self::new(origin)
+    }
+}
+
+impl TryFrom<&String> for Origin {
+    type Error = InvalidOrigin;
+
+    fn try_from(origin: &String) -> Result<Self, InvalidOrigin> {
+        Self::new(origin)
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = InvalidOrigin;
+
+    fn try_from(origin: String) -> Result<Self, InvalidOrigin> {
+        Self::new(&origin)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+/// The origins that one layer may send tokens to.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins {
+    pub(crate) named: Vec<Origin>,
+    pub(crate) every_https: bool,
+    pub(crate) relative: bool,
+}
+
+impl Origins {
+    /// Whether a request for `uri` may carry a token.
+    pub(crate) fn allow(&self, uri: &Uri) -> bool {
+        match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                (self.every_https && *scheme == Scheme::HTTPS)
+                    || self
+                        .named
+                        .iter()
+                        .any(|origin| origin.matches(scheme, authority))
+            }
+            (None, None) => self.relative,
+            // The target of CONNECT (RFC 9110 §9.3.6): for a proxy, not for the origin.
+            _ => false,
+        }
+    }
+}
+
+/// What was given for an [`Origin`] is none, or not a safe one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidOrigin {
+    kind: InvalidOriginKind,
+}
+
+/// What is wrong with an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidOriginKind {
+    /// It does not parse as a URI.
+    NotAUri,
+    /// It has no scheme or no host.
+    NotAbsolute,
+    /// It has user info, a path, a query or a fragment.
+    MoreThanAnOrigin,
+    /// Its scheme is neither `https` nor `http`.
+    Scheme,
+    /// It is plain `http` and not on the loopback interface.
+    Insecure,
+}
+
+impl InvalidOrigin {
+    /// What is wrong.
+    pub fn kind(&self) -> InvalidOriginKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What was given is not quoted: its user info may hold a password.
+        f.write_str("invalid origin: ")?;
+        f.write_str(match self.kind {
+            InvalidOriginKind::NotAUri => "not a URI such as `https://api.example.com`",
+            InvalidOriginKind::NotAbsolute => {
+                "scheme or host is missing; expected such as `https://api.example.com`"
+            }
+            InvalidOriginKind::MoreThanAnOrigin => {
+                "only scheme, host and port are allowed; remove user info, path, query and fragment"
+            }
+            InvalidOriginKind::Scheme => "the scheme must be `https` or `http`",
+            InvalidOriginKind::Insecure => {
+                "plain http would show tokens to the network; use https, or \
+                 `Origin::new_insecure_http` if that is intended"
+            }
+        })
+    }
+}
+
+impl Error for InvalidOrigin {}
+
+impl From<std::convert::Infallible> for InvalidOrigin {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(origin: &str) -> InvalidOriginKind {
+        Origin::new(origin).unwrap_err().kind()
+    }
+
+    fn allows(origin: &str, uri: &'static str) -> bool {
+        let origins = Origins {
+            named: vec![Origin::new(origin).unwrap()],
+            every_https: false,
+            relative: false,
+        };
+        origins.allow(&Uri::from_static(uri))
+    }
+
+    #[test]
+    fn an_origin_that_does_not_parse_says_what_is_wrong() {
+        assert_eq!(kind("not a uri"), InvalidOriginKind::NotAUri);
+        assert_eq!(kind(""), InvalidOriginKind::NotAUri);
+        assert_eq!(kind("https://a.example:99999"), InvalidOriginKind::NotAUri);
+        assert_eq!(kind("api.example.com"), InvalidOriginKind::NotAbsolute);
+        assert_eq!(kind("/path"), InvalidOriginKind::NotAbsolute);
+        assert_eq!(kind("ftp://api.example.com"), InvalidOriginKind::Scheme);
+        for origin in [
+            "https://a.example/path",
+            "https://a.example/?q",
+            "https://a.example/#f",
+            "https://user:hunter2@a.example",
+        ] {
+            assert_eq!(
+                kind(origin),
+                InvalidOriginKind::MoreThanAnOrigin,
+                "{origin}"
+            );
+            let error = Origin::new(origin).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_or_by_a_call_that_says_insecure() {
+        for origin in [
+            "http://localhost",
+            "http://LOCALHOST:1",
+            "http://127.8.8.8:1",
+            "http://[::1]:1",
+        ] {
+            assert!(Origin::new(origin).is_ok(), "{origin}");
+        }
+        for origin in [
+            "http://api.example.com",
+            "http://localhost.example.com",
+            "http://10.0.0.1",
+            "http://[::2]",
+            "http://0.0.0.0",
+            "http://127.0.0.1.example.com",
+        ] {
+            assert_eq!(kind(origin), InvalidOriginKind::Insecure, "{origin}");
+            assert!(Origin::new_insecure_http(origin).is_ok(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn scheme_host_and_port_must_all_be_the_same() {
+        let origin = "https://api.example.com";
+        assert!(allows(origin, "https://api.example.com/path?query"));
+        assert!(allows(origin, "https://API.Example.COM"));
+        assert!(allows(origin, "https://api.example.com:443/"));
+        assert!(allows(origin, "https://user@api.example.com/"));
+
+        assert!(!allows(origin, "http://api.example.com/"));
+        assert!(!allows(origin, "https://api.example.com:8443/"));
+        assert!(!allows(origin, "https://api.example.com:99999/"));
+        assert!(!allows(origin, "https://example.com/"));
+        assert!(!allows(origin, "https://api.example.com.evil.example/"));
+        assert!(!allows(origin, "https://api.example.com@evil.example/"));
+        assert!(!allows(origin, "https://evil.example/api.example.com"));
+        assert!(!allows(origin, "wss://api.example.com/"));
+        assert!(allows("http://[::1]:80", "http://[::1]/"));
+    }
+
+    #[test]
+    fn relative_uris_and_connect_targets_are_not_of_a_named_origin() {
+        let origin = "https://api.example.com";
+        assert!(!allows(origin, "/path"));
+        assert!(!allows(origin, "*"));
+        assert!(!allows(origin, "api.example.com:443"));
+    }
+
+    #[test]
+    fn every_https_origin_is_no_http_origin() {
+        let origins = Origins {
+            named: vec![],
+            every_https: true,
+            relative: false,
+        };
+        assert!(origins.allow(&Uri::from_static("https://any.example/")));
+        assert!(!origins.allow(&Uri::from_static("http://any.example/")));
+        assert!(!origins.allow(&Uri::from_static("http://localhost/")));
+        assert!(!origins.allow(&Uri::from_static("/path")));
+    }
+}

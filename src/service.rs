@@ -1,0 +1,119 @@
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::cache::TokenCache;
+use crate::config::{Admission, Config};
+use crate::error::BoxError;
+use crate::future::{Authorized, ResponseFuture};
+use crate::provider::TokenProvider;
+use crate::replay::{InMemory, Replay};
+
+/// The service that [`BearerAuthLayer`](crate::BearerAuthLayer) makes.
+///
+/// Clones share the tokens. The response type is that of the inner service; its errors pass through as
+/// they are, beside those in [`error`](crate::error).
+///
+/// # Readiness
+///
+/// Only an inner service that was polled ready is called, and before the retry it is polled ready again.
+/// A request that waits for a token holds no slot of the inner service.
+pub struct BearerAuth<S, P, R = InMemory> {
+    inner: S,
+    config: Arc<Config<P>>,
+    replay: R,
+}
+
+impl<S, P, R> BearerAuth<S, P, R> {
+    pub(crate) fn new(inner: S, config: Arc<Config<P>>, replay: R) -> Self {
+        Self {
+            inner,
+            config,
+            replay,
+        }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// The cache that this service shares with all others of its layer.
+    pub fn cache(&self) -> &TokenCache<P> {
+        &self.config.cache
+    }
+}
+
+impl<S, P, R, B, ResBody> Service<Request<B>> for BearerAuth<S, P, R>
+where
+    S: Service<Request<R::Body>, Response = Response<ResBody>, Error: Into<BoxError>> + Clone,
+    P: TokenProvider,
+    R: Replay<B>,
+{
+    type Response = Response<ResBody>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, P, R, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let slot = match self.config.admit(&mut request) {
+            Admission::Authorize(slot) => slot,
+            Admission::Pass => {
+                let request = request.map(|body| self.replay.pass(body));
+                return ResponseFuture::passing(self.inner.call(request));
+            }
+            Admission::Refuse(error) => return ResponseFuture::refused(error),
+        };
+        let authorized = Authorized::new(Arc::clone(&self.config), slot);
+        let (mut request, kept) = authorized.keep(&self.replay, request);
+
+        match authorized.try_authorize(&mut request) {
+            Some(generation) => {
+                let retry = kept.map(|kept| (self.inner.clone(), kept));
+                let response = self.inner.call(request);
+                ResponseFuture::sending(response, authorized, generation, retry)
+            }
+            None => {
+                // The ready service is given back, so that nothing is held while the request waits.
+                let service = self.inner.clone();
+                drop(mem::replace(&mut self.inner, service.clone()));
+                ResponseFuture::acquiring(service, authorized, request, kept)
+            }
+        }
+    }
+}
+
+impl<S: Clone, P, R: Clone> Clone for BearerAuth<S, P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            config: Arc::clone(&self.config),
+            replay: self.replay.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, P, R> fmt::Debug for BearerAuth<S, P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerAuth")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
