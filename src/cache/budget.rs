@@ -40,6 +40,11 @@ impl Budget {
         true
     }
 
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.left == BURST
+    }
+
     /// A token was rejected before it ever worked: whatever is wrong, new tokens do not help.
     pub(crate) fn slow_down(&mut self, now: Instant) {
         self.refill(now);

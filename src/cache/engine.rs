@@ -1,7 +1,6 @@
 //! What [`TokenCache`](super::TokenCache) does: see there for the states and transitions.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::freshness::Freshness;
 use super::gate::Gate;
 use super::pause::is_of_one_key;
 use super::slot::{Held, Slot, State};
+use super::slots::Slots;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::NotRetriedReason;
@@ -26,7 +26,7 @@ pub(crate) struct Engine<P> {
     freshness: Freshness,
     fetch_timeout: Duration,
     gate: Gate,
-    slots: RwLock<HashMap<TokenRequest, Arc<Slot>>>,
+    slots: Slots,
 }
 
 /// What a caller without a token is to do.
@@ -50,6 +50,7 @@ impl<P> Engine<P> {
         clock: Clock,
         freshness: Freshness,
         fetch_timeout: Duration,
+        max_keys: usize,
     ) -> Self {
         Self {
             provider,
@@ -57,7 +58,7 @@ impl<P> Engine<P> {
             clock,
             freshness,
             fetch_timeout,
-            slots: RwLock::default(),
+            slots: Slots::new(max_keys),
         }
     }
 
@@ -66,16 +67,7 @@ impl<P> Engine<P> {
     }
 
     pub(crate) fn slot(&self, request: &TokenRequest) -> Arc<Slot> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(request) {
-            return Arc::clone(slot);
-        }
-        drop(slots);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots
-            .entry(request.clone())
-            .or_insert_with(|| Arc::new(Slot::new(request.clone())));
-        Arc::clone(slot)
+        self.slots.get(request, || self.now())
     }
 
     /// A server rejected the token of `generation`.
@@ -100,7 +92,7 @@ impl<P> Engine<P> {
     /// Ends every pause by hand, and lets stale tokens be replaced at their next use.
     pub(crate) fn reset_backoff(&self) {
         self.gate.reset();
-        for slot in self.all_slots() {
+        for slot in self.slots.all() {
             let over = {
                 let mut state = slot.lock();
                 if let (Some(held), None) = (slot.current().as_ref(), &state.flight) {
@@ -115,7 +107,7 @@ impl<P> Engine<P> {
     /// Lets no fetch begin from now on, and waits for those that have begun.
     pub(crate) async fn close(&self) {
         self.gate.close();
-        let flights = self.all_slots().into_iter().filter_map(|slot| {
+        let flights = self.slots.all().into_iter().filter_map(|slot| {
             let flight = slot.lock().flight.clone()?;
             flight.drive();
             Some(flight.join())
@@ -127,16 +119,11 @@ impl<P> Engine<P> {
     /// Ends what has not begun and lets go of what has: a task that drives it still does.
     pub(crate) fn abandon(&self) {
         self.gate.close();
-        for slot in self.all_slots() {
+        for slot in self.slots.all() {
             // Taken out first: dropping it may drop the provider's future, which is not our code.
             let flight = slot.lock().flight.take();
             drop(flight);
         }
-    }
-
-    fn all_slots(&self) -> Vec<Arc<Slot>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.values().map(Arc::clone).collect()
     }
 
     /// Why no fetch may begin for a slot, and until when.

@@ -93,6 +93,7 @@ mod freshness;
 mod gate;
 mod pause;
 mod slot;
+mod slots;
 
 pub(crate) use self::engine::{Acquire, Engine, Verdict};
 pub(crate) use self::slot::{Held, Slot};
@@ -102,6 +103,7 @@ pub use self::clock::ManualClock;
 
 use self::clock::Clock;
 use self::freshness::Freshness;
+use self::slots::MAX_KEYS;
 
 /// How long a fetch may take, unless set.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -140,6 +142,7 @@ impl<P: TokenProvider> TokenCache<P> {
             clock: Clock::System,
             freshness: Freshness::default(),
             fetch_timeout: FETCH_TIMEOUT,
+            max_keys: MAX_KEYS,
         }
     }
 
@@ -221,6 +224,7 @@ impl<P: TokenProvider> TokenCache<P> {
         let now = self.engine().now();
         let current = slot.current();
         let held = current.as_deref()?;
+        slot.touch(now);
         if !held.is_fresh(now) {
             if !held.is_usable(now) {
                 return None;
@@ -289,6 +293,7 @@ pub struct TokenCacheBuilder<P> {
     clock: Clock,
     freshness: Freshness,
     fetch_timeout: Duration,
+    max_keys: usize,
 }
 
 impl<P: TokenProvider> TokenCacheBuilder<P> {
@@ -315,6 +320,15 @@ impl<P: TokenProvider> TokenCacheBuilder<P> {
         self
     }
 
+    /// How many keys are kept; 10,000 unless set.
+    ///
+    /// When there are more, those without a usable token go first, then those that were not used for the
+    /// longest time. Keys in use, and those with a fetch, a pause or a rejection to remember, stay.
+    pub fn with_max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
     /// Reads the time from `clock` instead of the system's.
     #[cfg(feature = "test-util")]
     pub fn with_clock(mut self, clock: ManualClock) -> Self {
@@ -329,6 +343,7 @@ impl<P: TokenProvider> TokenCacheBuilder<P> {
             self.clock,
             self.freshness,
             self.fetch_timeout,
+            self.max_keys,
         ));
         TokenCache {
             handle: Arc::new(Handle {

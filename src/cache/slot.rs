@@ -19,6 +19,8 @@ pub(crate) struct Slot {
     current: ArcSwapOption<Held>,
     /// The newest generation that a server has accepted.
     proven: AtomicU64,
+    /// When the token was last used, to about a second.
+    last_used: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -50,6 +52,7 @@ impl Slot {
             request,
             current: ArcSwapOption::empty(),
             proven: AtomicU64::new(0),
+            last_used: AtomicU64::new(0),
             state: Mutex::new(State {
                 flight: None,
                 condemned: None,
@@ -72,6 +75,24 @@ impl Slot {
     /// The current token, unless it has expired.
     pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Held>> {
         self.current.load_full().filter(|held| held.is_usable(now))
+    }
+
+    /// Notes that the token is used at `now`. Writes about once a second.
+    pub(crate) fn touch(&self, now: Instant) {
+        let now = now.as_nanos() >> 30;
+        if self.last_used.load(Ordering::Relaxed) != now {
+            self.last_used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing would be lost with this slot but its token.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.flight.is_none() && state.pause.at(now).is_none() && state.budget.is_full(now)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
