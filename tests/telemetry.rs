@@ -1,0 +1,97 @@
+//! What is not done silently is told, and without secrets.
+#![cfg(feature = "tracing")]
+
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response, StatusCode};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_bearer::error::{BoxError, FetchError};
+use tower_bearer::provider::StaticToken;
+use tower_bearer::{AccessToken, BearerAuthLayer, TokenProvider, token_fn};
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+/// Writes down every field of every event and span, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        writeln!(self.0.lock().unwrap(), "{field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        span.record(&mut self.clone());
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Sends one request, which the server rejects, and returns what was logged.
+async fn log_of_a_rejected_request(provider: impl TokenProvider, uri: &str) -> String {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let layer = BearerAuthLayer::for_origin(provider, "https://api.example.com").unwrap();
+    let client = layer.layer(service_fn(|_: Request<String>| async {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        Ok::<_, BoxError>(response)
+    }));
+
+    let request = Request::get(uri).body("hunter2".to_owned()).unwrap();
+    let _outcome = client.oneshot(request).await;
+    log.text()
+}
+
+#[tokio::test]
+async fn a_rejection_that_is_not_retried_is_told_without_the_token() {
+    let provider = StaticToken::new(AccessToken::new("hunter2").unwrap());
+    let log = log_of_a_rejected_request(provider, "https://api.example.com/hunter2").await;
+
+    assert!(log.contains("reason=\"same_token\""), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_told_without_the_providers_text() {
+    let provider = token_fn(|_| async { Err(FetchError::denied("hunter2").into()) });
+    let log = log_of_a_rejected_request(provider, "https://api.example.com/hunter2").await;
+
+    assert!(log.contains("kind=Denied"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_that_goes_without_a_token_is_told_without_its_address() {
+    let provider = StaticToken::new(AccessToken::new("hunter2").unwrap());
+    let log = log_of_a_rejected_request(provider, "https://hunter2.example.com/").await;
+
+    assert!(log.contains("without an access token"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
