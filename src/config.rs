@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::cache::{Held, Slot, TokenCache};
 use crate::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
@@ -17,8 +18,12 @@ pub(crate) struct Config<P> {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) refuse_other_origins: bool,
     pub(crate) require_token_request: bool,
+    pub(crate) choose_token: Option<Arc<ChooseToken>>,
     pub(crate) replace_authorization: bool,
 }
+
+/// Says which token a request needs that does not say so itself.
+pub(crate) type ChooseToken = dyn Fn(&Parts) -> Option<TokenRequest> + Send + Sync;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
@@ -31,26 +36,31 @@ pub(crate) enum Admission {
 }
 
 impl<P> Config<P> {
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Admission {
-        if request.extensions().get::<PassThrough>().is_some() {
+    pub(crate) fn admit(&self, request: &mut Parts) -> Admission {
+        if request.extensions.get::<PassThrough>().is_some() {
             return Admission::Pass;
         }
-        let has_its_own = request.headers().contains_key(AUTHORIZATION);
+        let has_its_own = request.headers.contains_key(AUTHORIZATION);
         if has_its_own && !self.replace_authorization {
             return Admission::Pass;
         }
-        if !self.origins.allow(request.uri()) {
+        if !self.origins.allow(&request.uri) {
             if self.refuse_other_origins {
                 return Admission::Refuse(OriginNotAllowed.into());
             }
             // Only present here if it must not pass.
-            request.headers_mut().remove(AUTHORIZATION);
+            request.headers.remove(AUTHORIZATION);
             telemetry::other_origin();
             return Admission::Pass;
         }
-        match request.extensions().get::<TokenRequest>() {
-            Some(token) if token == self.cache.slot().request() => Admission::Authorize(None),
-            Some(token) => Admission::Authorize(Some(self.cache.engine().slot(token))),
+        let chosen = match (request.extensions.get::<TokenRequest>(), &self.choose_token) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(choose)) => choose(request),
+            (None, None) => None,
+        };
+        match chosen {
+            Some(token) if token == *self.cache.slot().request() => Admission::Authorize(None),
+            Some(token) => Admission::Authorize(Some(self.cache.engine().slot(&token))),
             None if self.require_token_request => Admission::Refuse(MissingTokenRequest.into()),
             None => Admission::Authorize(None),
         }
@@ -74,6 +84,7 @@ impl<P> Clone for Config<P> {
             cache: self.cache.clone(),
             origins: self.origins.clone(),
             headers: self.headers.clone(),
+            choose_token: self.choose_token.clone(),
             ..*self
         }
     }

@@ -216,8 +216,8 @@ pub struct MissingTokenRequest;
 impl fmt::Display for MissingTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "request not sent: it carries no `TokenRequest` in its extensions, \
-             and this layer requires one",
+            "request not sent: it does not say which access token it needs; \
+             put a `TokenRequest` into its extensions",
         )
     }
 }

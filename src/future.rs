@@ -195,30 +195,27 @@ pub(crate) struct Authorized<P> {
     slot: Option<Arc<Slot>>,
 }
 
-/// What it takes to make the same request again: all but the token.
+/// What it takes to make the same request again, as the caller made it.
 pub(crate) struct Kept<R: Replay<B>, B> {
     parts: Parts,
     body: R::Kept,
 }
 
+impl<R: Replay<B>, B> Kept<R, B> {
+    pub(crate) fn new(parts: Parts, body: R::Kept) -> Self {
+        Self { parts, body }
+    }
+
+    /// `None` if the body cannot be replayed after all.
+    fn into_request(self) -> Option<Request<R::Body>> {
+        let body = R::replay(self.body)?;
+        Some(Request::from_parts(self.parts, body))
+    }
+}
+
 impl<P: TokenProvider> Authorized<P> {
     pub(crate) fn new(config: Arc<Config<P>>, slot: Option<Arc<Slot>>) -> Self {
         Self { config, slot }
-    }
-
-    /// Keeps a copy of the request as the caller made it, if its body can be kept.
-    pub(crate) fn keep<R: Replay<B>, B>(
-        &self,
-        replay: &R,
-        request: Request<B>,
-    ) -> (Request<R::Body>, Option<Kept<R, B>>) {
-        let (parts, body) = request.into_parts();
-        let (body, kept) = replay.keep(body);
-        let kept = kept.map(|body| Kept {
-            parts: parts.clone(),
-            body,
-        });
-        (Request::from_parts(parts, body), kept)
     }
 
     /// Puts the cached token on the request, if there is one. Returns its generation.
@@ -280,10 +277,7 @@ where
         if let Verdict::Keep(reason) = verdict {
             return Judgement::Done(not_retried(response, reason));
         }
-        let again = retry.and_then(|(service, kept)| {
-            let body = R::replay(kept.body)?;
-            Some((service, Request::from_parts(kept.parts, body)))
-        });
+        let again = retry.and_then(|(service, kept)| Some((service, kept.into_request()?)));
         let Some((service, request)) = again else {
             let reason = NotRetriedReason::BodyNotReplayable;
             return Judgement::Done(not_retried(response, reason));

@@ -1,13 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tower_layer::Layer;
 
 use crate::cache::TokenCache;
 use crate::config::Config;
 use crate::origin::{InvalidOrigin, Origin, Origins};
-use crate::provider::TokenProvider;
+use crate::provider::{TokenProvider, TokenRequest};
 use crate::replay::InMemory;
 use crate::service::BearerAuth;
 
@@ -86,6 +87,7 @@ impl<P: TokenProvider> BearerAuthLayer<P> {
                 headers: Vec::new(),
                 refuse_other_origins: false,
                 require_token_request: false,
+                choose_token: None,
                 replace_authorization: false,
             }),
             replay: InMemory,
@@ -123,7 +125,30 @@ impl<P, R> BearerAuthLayer<P, R> {
         self.with(|config| config.refuse_other_origins = true)
     }
 
-    /// Makes a request without a [`TokenRequest`](crate::TokenRequest) in its extensions an
+    /// Chooses the token by what a request is, if it has no [`TokenRequest`] in its extensions.
+    ///
+    /// `None` is the default token. Return a clone of a request made once, rather than a new one each
+    /// time.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use tower_bearer::{BearerAuthLayer, TokenRequest};
+    ///
+    /// # let provider = tower_bearer::token_fn(|_| async { Err("none".into()) });
+    /// let read = TokenRequest::default().with_scope("orders:read");
+    /// let layer = BearerAuthLayer::for_origin(provider, "https://api.example.com")?
+    ///     .with_token_chosen_by(move |request| (request.method == Method::GET).then(|| read.clone()));
+    /// # Ok::<(), tower_bearer::origin::InvalidOrigin>(())
+    /// ```
+    #[must_use]
+    pub fn with_token_chosen_by<F>(self, choose: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<TokenRequest> + Send + Sync + 'static,
+    {
+        self.with(|config| config.choose_token = Some(Arc::new(choose)))
+    }
+
+    /// Makes a request for which no [`TokenRequest`] is given an
     /// [error](crate::error::MissingTokenRequest), instead of giving it the default token.
     ///
     /// For stacks in which an extension may get lost, such as across a redirect, and where the default

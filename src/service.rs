@@ -9,7 +9,7 @@ use tower_service::Service;
 use crate::cache::TokenCache;
 use crate::config::{Admission, Config};
 use crate::error::BoxError;
-use crate::future::{Authorized, ResponseFuture};
+use crate::future::{Authorized, Kept, ResponseFuture};
 use crate::provider::TokenProvider;
 use crate::replay::{InMemory, Replay};
 
@@ -72,17 +72,20 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let slot = match self.config.admit(&mut request) {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let slot = match self.config.admit(&mut parts) {
             Admission::Authorize(slot) => slot,
             Admission::Pass => {
-                let request = request.map(|body| self.replay.pass(body));
+                let request = Request::from_parts(parts, self.replay.pass(body));
                 return ResponseFuture::passing(self.inner.call(request));
             }
             Admission::Refuse(error) => return ResponseFuture::refused(error),
         };
         let authorized = Authorized::new(Arc::clone(&self.config), slot);
-        let (mut request, kept) = authorized.keep(&self.replay, request);
+        let (body, kept) = self.replay.keep(body);
+        let kept = kept.map(|body| Kept::new(parts.clone(), body));
+        let mut request = Request::from_parts(parts, body);
 
         match authorized.try_authorize(&mut request) {
             Some(generation) => {
