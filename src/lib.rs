@@ -5,6 +5,8 @@ mod config;
 pub mod error;
 pub mod future;
 mod layer;
+#[cfg(feature = "oauth2")]
+pub mod oauth2;
 pub mod origin;
 pub mod provider;
 pub mod rejection;

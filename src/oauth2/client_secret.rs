@@ -1,0 +1,105 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::error::{TokenEndpointError, TokenEndpointErrorKind};
+use super::invalid_config::{InvalidConfig, InvalidConfigKind};
+use crate::error::BoxError;
+
+/// A client secret: fixed, or read for every fetch so that it can rotate.
+///
+/// ```
+/// use tower_bearer::oauth2::{ClientCredentials, ClientSecret};
+///
+/// let secret = ClientSecret::from_fn(|| async {
+///     let text = tokio::fs::read_to_string("/run/secrets/oauth2").await?;
+///     Ok(text.trim_end().to_owned())
+/// });
+/// let builder = ClientCredentials::builder("https://id.example.com/token", "my-service", secret);
+/// # let _ = builder;
+/// ```
+///
+/// # Security
+///
+/// Zeroed when dropped. What was read for a fetch is zeroed when that fetch ends.
+#[derive(Clone)]
+pub struct ClientSecret {
+    inner: Inner,
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+
+#[derive(Clone)]
+enum Inner {
+    Fixed(Zeroizing<String>),
+    Fn(Arc<dyn Fn() -> BoxFuture + Send + Sync>),
+}
+
+impl ClientSecret {
+    /// Reads the secret by a closure, once for every fetch.
+    ///
+    /// If it fails, so does the fetch, as one that may get better by itself.
+    pub fn from_fn<F, Fut>(f: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        Self {
+            inner: Inner::Fn(Arc::new(move || Box::pin(f()))),
+        }
+    }
+
+    /// Checks what can be checked without reading.
+    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
+        match &self.inner {
+            Inner::Fixed(secret) if !is_valid(secret) => {
+                Err(InvalidConfig::new(InvalidConfigKind::ClientSecret))
+            }
+            Inner::Fixed(_) | Inner::Fn(_) => Ok(()),
+        }
+    }
+
+    pub(super) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
+        let error = || TokenEndpointError::new(TokenEndpointErrorKind::ClientSecret);
+        match &self.inner {
+            Inner::Fixed(secret) => Ok(secret.clone()),
+            Inner::Fn(f) => {
+                let secret = f().await.map_err(|source| error().with_source(source))?;
+                let secret = Zeroizing::new(secret);
+                if is_valid(&secret) {
+                    Ok(secret)
+                } else {
+                    let config = InvalidConfig::new(InvalidConfigKind::ClientSecret);
+                    Err(error().with_source(config.into()))
+                }
+            }
+        }
+    }
+}
+
+fn is_valid(secret: &str) -> bool {
+    !secret.is_empty() && !secret.chars().any(char::is_control)
+}
+
+impl From<String> for ClientSecret {
+    fn from(secret: String) -> Self {
+        Self {
+            inner: Inner::Fixed(Zeroizing::new(secret)),
+        }
+    }
+}
+
+impl From<&str> for ClientSecret {
+    fn from(secret: &str) -> Self {
+        secret.to_owned().into()
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSecret").finish_non_exhaustive()
+    }
+}

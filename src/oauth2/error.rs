@@ -1,0 +1,293 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::error::{BoxError, FetchError, FetchErrorKind};
+
+/// A token endpoint did not give a usable token.
+///
+/// It is the [`source`](Error::source) of the [`FetchError`] of a provider in this module.
+///
+/// ```
+/// use std::error::Error;
+/// use tower_bearer::FetchError;
+/// use tower_bearer::oauth2::TokenEndpointError;
+///
+/// fn is_wrong_secret(error: &FetchError) -> bool {
+///     error
+///         .source()
+///         .and_then(|source| source.downcast_ref::<TokenEndpointError>())
+///         .is_some_and(|error| error.error_code() == Some("invalid_client"))
+/// }
+/// # assert!(!is_wrong_secret(&FetchError::denied("no")));
+/// ```
+///
+/// # Security
+///
+/// What it quotes of a server is cut to 512 bytes, its control characters are escaped, and every secret
+/// that was sent is cut out of it, raw or encoded. A successful answer is never quoted. The error of a
+/// transport is reachable through [`source`](Error::source) and not part of our text.
+pub struct TokenEndpointError {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: TokenEndpointErrorKind,
+    endpoint: Option<Arc<str>>,
+    status: Option<StatusCode>,
+    refusal: Refusal,
+    content_encoding: Option<&'static str>,
+    concerns: FetchErrorKind,
+    retry_after: Option<Duration>,
+    source: Option<BoxError>,
+}
+
+/// What a server says of why it refuses (RFC 6749 §5.2), fit to be shown.
+#[derive(Default)]
+pub(super) struct Refusal {
+    pub(super) error: Option<String>,
+    pub(super) error_description: Option<String>,
+    pub(super) error_uri: Option<String>,
+    /// A piece of the body, if it is not what RFC 6749 says.
+    pub(super) text: Option<String>,
+}
+
+/// What a [`TokenEndpointError`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenEndpointErrorKind {
+    /// Nothing was sent: the [`TokenRequest`](crate::TokenRequest) names a tenant, or a parameter that
+    /// the grant sets itself.
+    NotSent,
+    /// Nothing was sent: the client secret could not be read, or cannot be right.
+    ClientSecret,
+    /// The transport failed, before or within the answer.
+    Transport,
+    /// The server refused, by its status or by an `error` in its answer.
+    Rejected,
+    /// The server answered with a redirect, which was not followed.
+    Redirected,
+    /// The answer has more than 1 MiB.
+    TooLarge,
+    /// The answer is not a JSON object.
+    NotJson,
+    /// The answer has no `access_token`.
+    MissingToken,
+    /// The `access_token` cannot be sent in a header.
+    InvalidToken,
+    /// The `token_type` is not `Bearer`.
+    UnsupportedTokenType,
+}
+
+impl TokenEndpointError {
+    /// What this is about.
+    pub fn kind(&self) -> TokenEndpointErrorKind {
+        self.inner.kind
+    }
+
+    /// The status of the answer, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.inner.status
+    }
+
+    /// The `error` of RFC 6749 §5.2, such as `invalid_client`.
+    ///
+    /// Of an answer with a status of success, only if it is a registered one.
+    pub fn error_code(&self) -> Option<&str> {
+        self.inner.refusal.error.as_deref()
+    }
+
+    /// The `error_description` of RFC 6749 §5.2.
+    pub fn error_description(&self) -> Option<&str> {
+        self.inner.refusal.error_description.as_deref()
+    }
+
+    /// The `error_uri` of RFC 6749 §5.2.
+    pub fn error_uri(&self) -> Option<&str> {
+        self.inner.refusal.error_uri.as_deref()
+    }
+
+    pub(super) fn new(kind: TokenEndpointErrorKind) -> Self {
+        let concerns = match kind {
+            TokenEndpointErrorKind::NotSent => FetchErrorKind::InvalidRequest,
+            _ => FetchErrorKind::Unavailable,
+        };
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                endpoint: None,
+                status: None,
+                refusal: Refusal::default(),
+                content_encoding: None,
+                concerns,
+                retry_after: None,
+                source: None,
+            }),
+        }
+    }
+
+    pub(super) fn rejected(refusal: Refusal, concerns: FetchErrorKind) -> Self {
+        let mut error = Self::new(TokenEndpointErrorKind::Rejected);
+        error.inner.refusal = refusal;
+        error.inner.concerns = concerns;
+        error
+    }
+
+    pub(super) fn at(mut self, endpoint: &Arc<str>) -> Self {
+        self.inner.endpoint = Some(Arc::clone(endpoint));
+        self
+    }
+
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.inner.status = Some(status);
+        self
+    }
+
+    pub(super) fn with_content_encoding(mut self, encoding: Option<&'static str>) -> Self {
+        self.inner.content_encoding = encoding;
+        self
+    }
+
+    pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.inner.retry_after = retry_after;
+        self
+    }
+
+    pub(super) fn with_source(mut self, source: BoxError) -> Self {
+        self.inner.source = Some(source);
+        self
+    }
+}
+
+impl From<TokenEndpointError> for FetchError {
+    fn from(error: TokenEndpointError) -> Self {
+        let retry_after = error.inner.retry_after;
+        let error = match error.inner.concerns {
+            FetchErrorKind::Denied => Self::denied(error),
+            FetchErrorKind::InvalidRequest => Self::invalid_request(error),
+            _ => Self::unavailable(error),
+        };
+        match retry_after {
+            Some(after) => error.with_retry_after(after),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for TokenEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        f.write_str("token endpoint")?;
+        if let Some(endpoint) = &inner.endpoint {
+            write!(f, " {endpoint}")?;
+        }
+        if let Some(status) = inner.status {
+            write!(f, " (HTTP status {})", status.as_u16())?;
+        }
+        f.write_str(match inner.kind {
+            TokenEndpointErrorKind::NotSent => {
+                " was not asked: the token request names a tenant, which this grant has no use for, \
+                 or sets a parameter that the grant sets itself"
+            }
+            TokenEndpointErrorKind::ClientSecret => {
+                " was not asked: the client secret could not be read, is empty, or has control \
+                 characters (is there a line break to trim?)"
+            }
+            TokenEndpointErrorKind::Transport => ": the connection failed",
+            TokenEndpointErrorKind::Rejected => " refused",
+            TokenEndpointErrorKind::Redirected => {
+                " answered with a redirect, which is not followed, since the client secret would go \
+                 along; configure the URL that it leads to"
+            }
+            TokenEndpointErrorKind::TooLarge => " answered with more than 1 MiB",
+            TokenEndpointErrorKind::NotJson => {
+                " answered with something else than a JSON object; is this the URL of a token endpoint?"
+            }
+            TokenEndpointErrorKind::MissingToken => " answered without an access_token",
+            TokenEndpointErrorKind::InvalidToken => {
+                " answered with an access_token that cannot be sent in a header"
+            }
+            TokenEndpointErrorKind::UnsupportedTokenType => {
+                " answered with a token whose token_type is not Bearer"
+            }
+        })?;
+        if let Some(kind) = inner.io_error_kind() {
+            write!(f, ": {kind}")?;
+        }
+        if let Some(encoding) = inner.content_encoding {
+            write!(
+                f,
+                " (its content-encoding is {encoding}; let the transport decode it)"
+            )?;
+        }
+        inner.refusal.fmt(f)
+    }
+}
+
+impl Inner {
+    /// What the system says of why a transport failed, which is a text of the standard library.
+    fn io_error_kind(&self) -> Option<io::ErrorKind> {
+        if self.kind != TokenEndpointErrorKind::Transport {
+            return None;
+        }
+        let mut next = self
+            .source
+            .as_deref()
+            .map(|error| error as &(dyn Error + 'static));
+        while let Some(error) = next {
+            match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                None | Some(io::ErrorKind::Other) => next = error.source(),
+                kind => return kind,
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = [&self.error, &self.error_description, &self.text];
+        for text in texts.into_iter().flatten() {
+            write!(f, ": {text}")?;
+        }
+        if let Some(uri) = &self.error_uri {
+            write!(f, " (see {uri})")?;
+        }
+        f.write_str(match self.error.as_deref() {
+            Some("invalid_client") => {
+                "; check the client id and secret, and whether the server wants them sent another way \
+                 (`ClientAuth`)"
+            }
+            Some("unauthorized_client" | "unsupported_grant_type") => {
+                "; the client credentials grant must be enabled for this client"
+            }
+            Some("invalid_scope") => "; check which scopes this client may ask for",
+            Some("invalid_target") => "; check the resource and the audience",
+            _ => "",
+        })
+    }
+}
+
+impl fmt::Debug for TokenEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The source's `Debug` is somebody else's and may hold anything.
+        f.debug_struct("TokenEndpointError")
+            .field("kind", &self.inner.kind)
+            .field("endpoint", &self.inner.endpoint)
+            .field("status", &self.inner.status)
+            .field("error_code", &self.error_code())
+            .field("error_description", &self.error_description())
+            .field("error_uri", &self.error_uri())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for TokenEndpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,69 @@
+use std::error::Error;
+use std::fmt;
+
+/// A provider cannot be made as configured.
+#[derive(Debug)]
+pub struct InvalidConfig {
+    kind: InvalidConfigKind,
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidConfigKind {
+    /// The token endpoint is not an absolute `http` or `https` URL, or has a user, a password or a
+    /// fragment.
+    TokenEndpoint,
+    /// The token endpoint is plain `http` and not on this host.
+    InsecureHttp,
+    /// The client id is blank or has control characters.
+    ClientId,
+    /// The client id has a colon, which unencoded HTTP Basic cannot carry.
+    ColonInClientId,
+    /// The client secret is empty or has control characters.
+    ClientSecret,
+    /// A parameter has no name, or one that the grant sets itself.
+    ReservedParameter,
+}
+
+impl InvalidConfig {
+    /// What is wrong.
+    pub fn kind(&self) -> InvalidConfigKind {
+        self.kind
+    }
+
+    pub(super) fn new(kind: InvalidConfigKind) -> Self {
+        Self { kind }
+    }
+}
+
+impl fmt::Display for InvalidConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            InvalidConfigKind::TokenEndpoint => {
+                "invalid token endpoint: it must be an absolute https URL without user, password and \
+                 fragment"
+            }
+            InvalidConfigKind::InsecureHttp => {
+                "invalid token endpoint: it must be https, since the client secret is sent there \
+                 (`with_insecure_http` allows http)"
+            }
+            InvalidConfigKind::ClientId => {
+                "invalid client id: it is blank or has control characters"
+            }
+            InvalidConfigKind::ColonInClientId => {
+                "invalid client id: `ClientAuth::BasicRaw` cannot carry a colon; use `Basic` or `Post`"
+            }
+            InvalidConfigKind::ClientSecret => {
+                "invalid client secret: it is empty or has control characters (is there a line break \
+                 to trim?)"
+            }
+            InvalidConfigKind::ReservedParameter => {
+                "invalid parameter: it has no name, or one that the grant sets itself or has a method \
+                 for"
+            }
+        })
+    }
+}
+
+impl Error for InvalidConfig {}

@@ -1,0 +1,51 @@
+//! OAuth 2.0 token endpoints: a [`TokenProvider`](crate::TokenProvider) for each grant.
+//!
+//! [`ClientCredentials`] is the client credentials grant (RFC 6749 §4.4). It speaks over any
+//! `Service<http::Request<Full<Bytes>>>`, so time limits, proxies and TLS, mutual TLS too, are the
+//! transport's. The client of hyper-util works as it is.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower_bearer::oauth2::ClientCredentials;
+//!
+//! // In earnest, over a connector that does TLS.
+//! let transport = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+//!
+//! let provider = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+//!     .with_scope("accounts:read accounts:write")
+//!     .build(transport)?;
+//! # let _ = provider;
+//! # Ok::<(), tower_bearer::oauth2::InvalidConfig>(())
+//! ```
+//!
+//! # Security
+//!
+//! - A token endpoint is `https`, loopback excepted (RFC 6749 §3.2). Anything else needs
+//!   [`with_insecure_http`](ClientCredentialsBuilder::with_insecure_http).
+//! - Its redirects are errors and never followed. A transport must not follow them either, since they
+//!   would take the client secret along.
+//! - Token requests carry [`PassThrough`](crate::provider::PassThrough): a transport that is itself
+//!   wrapped in this crate's layer does not ask itself for a token.
+//! - An answer is read up to 1 MiB. A successful one is never quoted. From the text of a refusal every
+//!   secret that was sent is cut out, raw or encoded, before it becomes part of an error.
+//! - Client secrets and what is made of them for a request are zeroed when dropped. What a transport
+//!   copies, and the answer it reads, is beyond our reach.
+
+mod client_auth;
+mod client_credentials;
+mod client_secret;
+mod endpoint;
+mod error;
+mod invalid_config;
+mod redact;
+mod request;
+mod response;
+mod retry_after;
+
+pub use self::client_auth::ClientAuth;
+pub use self::client_credentials::{ClientCredentials, ClientCredentialsBuilder};
+pub use self::client_secret::ClientSecret;
+pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
+pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};

@@ -1,0 +1,94 @@
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Uri};
+use http_body_util::Full;
+use zeroize::Zeroizing;
+
+use super::client_auth::basic_header;
+use super::redact::Redactor;
+use crate::provider::PassThrough;
+
+/// One token request: the parameters of the grant and how the client authenticates.
+pub(super) struct GrantRequest {
+    parameters: Vec<(String, Zeroizing<String>)>,
+    authorization: Option<HeaderValue>,
+    secrets: Vec<Zeroizing<String>>,
+}
+
+impl GrantRequest {
+    pub(super) fn new(grant_type: &str) -> Self {
+        let mut request = Self {
+            parameters: Vec::new(),
+            authorization: None,
+            secrets: Vec::new(),
+        };
+        request.add("grant_type", grant_type);
+        request
+    }
+
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        let value = Zeroizing::new(value.to_owned());
+        if is_secret(name) {
+            self.secrets.push(value.clone());
+        }
+        self.parameters.push((name.to_owned(), value));
+    }
+
+    /// Sends `credential` by HTTP Basic. It is made of `secret`.
+    pub(super) fn authorize(&mut self, credential: &str, secret: &Zeroizing<String>) {
+        self.authorization = Some(basic_header(credential));
+        // It may come back without its padding, or in the alphabet for URLs.
+        let unpadded = credential.trim_end_matches('=');
+        let for_urls = unpadded.replace('+', "-").replace('/', "_");
+        let spellings = [credential.to_owned(), unpadded.to_owned(), for_urls];
+        self.secrets.extend(spellings.map(Zeroizing::new));
+        self.secrets.push(secret.clone());
+    }
+
+    /// What to send, and what cuts its secrets out of the answer.
+    pub(super) fn into_http(self, uri: Uri) -> (Request<Full<Bytes>>, Redactor) {
+        let form = encode(&self.parameters);
+        let mut secrets = self.secrets;
+        if self.parameters.iter().any(|(name, _)| is_secret(name)) {
+            secrets.push(form.clone());
+        }
+
+        let mut request = Request::new(Full::new(Bytes::from_owner(form)));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(PassThrough);
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        if let Some(authorization) = self.authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        (request, Redactor::new(secrets))
+    }
+}
+
+fn encode(parameters: &[(String, Zeroizing<String>)]) -> Zeroizing<String> {
+    // Made at the greatest size it can have, so that no growing leaves a copy behind.
+    let sizes = parameters.iter();
+    let size = sizes.map(|(name, value)| 3 * (name.len() + value.len()) + 2);
+    let mut form = Zeroizing::new(String::with_capacity(size.sum()));
+    form_urlencoded::Serializer::new(&mut *form)
+        .extend_pairs(parameters.iter().map(|(name, value)| (name, &**value)));
+    form
+}
+
+fn is_secret(name: &str) -> bool {
+    matches!(
+        name,
+        "client_secret"
+            | "client_assertion"
+            | "assertion"
+            | "password"
+            | "refresh_token"
+            | "subject_token"
+            | "actor_token"
+    )
+}

@@ -1,0 +1,378 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONTENT_ENCODING, HeaderMap};
+use http::response::Parts;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::error::{Refusal, TokenEndpointError, TokenEndpointErrorKind};
+use super::redact::Redactor;
+use super::retry_after::retry_after;
+use crate::error::FetchErrorKind;
+use crate::token::AccessToken;
+
+/// Reads what a token endpoint answered (RFC 6749 §5).
+pub(super) fn parse(
+    parts: &Parts,
+    body: &[u8],
+    redactor: &Redactor,
+) -> Result<AccessToken, TokenEndpointError> {
+    let answer = Answer::parse(body);
+    if parts.status.is_success() {
+        let token = match &answer {
+            Some(answer) => token(answer),
+            None => Err(TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
+                .with_content_encoding(content_encoding(&parts.headers))),
+        };
+        token.map_err(|error| error.with_status(parts.status))
+    } else {
+        let error = rejection(parts.status, answer.as_ref(), body, redactor);
+        Err(error
+            .with_status(parts.status)
+            .with_retry_after(retry_after(&parts.headers)))
+    }
+}
+
+/// A redirect is an error, whatever its body.
+pub(super) fn redirected(parts: &Parts) -> TokenEndpointError {
+    TokenEndpointError::new(TokenEndpointErrorKind::Redirected)
+        .with_status(parts.status)
+        .with_retry_after(retry_after(&parts.headers))
+}
+
+/// The members of a JSON object, not yet read: one that we do not need may be anything.
+struct Answer<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Answer<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let body = body.trim_ascii_start();
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        // What serde says of an error quotes values.
+        serde_json::from_slice(body).ok().map(Self)
+    }
+
+    /// The member, unless it says nothing.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let value = self.0.get(name)?.get();
+        (!matches!(value, "null" | "false" | "\"\"")).then_some(value)
+    }
+
+    /// The member, if it is a text that is not empty.
+    fn text(&self, name: &str) -> Option<Zeroizing<String>> {
+        serde_json::from_str(self.get(name)?).ok()
+    }
+}
+
+fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
+    if answer.get("error").is_some() {
+        return Err(rejection_under_success(answer));
+    }
+    let Some(token) = answer.text("access_token") else {
+        return Err(TokenEndpointError::new(
+            TokenEndpointErrorKind::MissingToken,
+        ));
+    };
+    // Required by RFC 6749 §5.1 and yet left out by some.
+    if answer
+        .0
+        .get("token_type")
+        .is_some_and(|value| value.get() != "null")
+    {
+        let token_type = answer.text("token_type");
+        if !token_type.is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
+            return Err(TokenEndpointError::new(
+                TokenEndpointErrorKind::UnsupportedTokenType,
+            ));
+        }
+    }
+    let token = AccessToken::new(&token).map_err(|error| {
+        TokenEndpointError::new(TokenEndpointErrorKind::InvalidToken).with_source(error.into())
+    })?;
+    Ok(match answer.get("expires_in").and_then(seconds) {
+        Some(lifetime) => token.with_expires_in(lifetime),
+        None => token,
+    })
+}
+
+/// A lifetime in JSON: a number, or a text with one in it. None if it is neither.
+///
+/// What is negative is nothing, and what is too large for a `Duration` the largest one.
+fn seconds(json: &str) -> Option<Duration> {
+    let seconds = match serde_json::from_str::<f64>(json) {
+        Ok(number) => number,
+        Err(_) => serde_json::from_str::<String>(json)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?,
+    };
+    // `inf` and `NaN` are numbers to `str::parse`.
+    seconds
+        .is_finite()
+        .then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// A refusal by status.
+fn rejection(
+    status: StatusCode,
+    answer: Option<&Answer<'_>>,
+    body: &[u8],
+    redactor: &Redactor,
+) -> TokenEndpointError {
+    let member = |name| answer.and_then(|answer| answer.text(name));
+    let clean = |text: Zeroizing<String>| redactor.clean(&text);
+
+    let code = member("error");
+    let concerns = concerns(status, code.as_ref().map(|code| code.as_str()));
+    let refusal = match code {
+        Some(code) => Refusal {
+            error: Some(clean(code)),
+            error_description: member("error_description").map(clean),
+            error_uri: member("error_uri").map(clean),
+            text: None,
+        },
+        None => Refusal {
+            text: Some(redactor.clean(String::from_utf8_lossy(body).trim()))
+                .filter(|text| !text.is_empty()),
+            ..Refusal::default()
+        },
+    };
+    TokenEndpointError::rejected(refusal, concerns)
+}
+
+/// A refusal in an answer that should hold a token: quoted no further than by a code that we know.
+fn rejection_under_success(answer: &Answer<'_>) -> TokenEndpointError {
+    let code = answer.text("error");
+    let code = code.as_ref().and_then(|code| known_code(code));
+    let refusal = Refusal {
+        error: code.map(str::to_owned),
+        ..Refusal::default()
+    };
+    TokenEndpointError::rejected(refusal, concerns(StatusCode::OK, code))
+}
+
+fn known_code(code: &str) -> Option<&'static str> {
+    // RFC 6749 §5.2, §4.1.2.1 and RFC 8628 §3.5, which servers send here too, and RFC 8707 §2.
+    const CODES: [&str; 11] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "server_error",
+        "temporarily_unavailable",
+        "slow_down",
+        "invalid_target",
+    ];
+    CODES.into_iter().find(|known| *known == code)
+}
+
+fn concerns(status: StatusCode, code: Option<&str>) -> FetchErrorKind {
+    let is_refusal = status.is_client_error() || status.is_success();
+    match (status, code) {
+        (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
+            FetchErrorKind::Unavailable
+        }
+        _ if !is_refusal => FetchErrorKind::Unavailable,
+        (_, Some("temporarily_unavailable" | "server_error" | "slow_down")) => {
+            FetchErrorKind::Unavailable
+        }
+        (_, Some("invalid_scope" | "invalid_target")) => FetchErrorKind::InvalidRequest,
+        _ => FetchErrorKind::Denied,
+    }
+}
+
+/// The encoding of a body that the transport did not decode.
+fn content_encoding(headers: &HeaderMap) -> Option<&'static str> {
+    let encoding = headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim();
+    let known = ["gzip", "br", "zstd", "deflate"];
+    match known
+        .into_iter()
+        .find(|known| encoding.eq_ignore_ascii_case(known))
+    {
+        None if encoding.eq_ignore_ascii_case("identity") => None,
+        known => Some(known.unwrap_or("an unknown one")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::error::FetchError;
+    use crate::token::Lifetime;
+
+    fn answer(status: u16, body: &str) -> Result<AccessToken, TokenEndpointError> {
+        let (parts, ()) = http::Response::builder()
+            .status(status)
+            .body(())
+            .unwrap()
+            .into_parts();
+        parse(&parts, body.as_bytes(), &Redactor::new(Vec::new()))
+    }
+
+    fn lifetime(expires_in: &str) -> Lifetime {
+        let body = format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#);
+        answer(200, &body).unwrap().lifetime()
+    }
+
+    #[test]
+    fn every_shape_of_expires_in_has_a_meaning() {
+        for (expires_in, seconds) in [
+            ("3600", 3600.0),
+            ("3600.0", 3600.0),
+            ("3600.5", 3600.5),
+            ("3.6e3", 3600.0),
+            ("\"3600\"", 3600.0),
+            ("\" 3600.0 \"", 3600.0),
+            ("1710223631577", 1_710_223_631_577.0),
+            ("0", 0.0),
+            ("\"0\"", 0.0),
+            ("-0.0", 0.0),
+            ("-1", 0.0),
+            ("\"-1e300\"", 0.0),
+        ] {
+            let expected = Lifetime::For(Duration::from_secs_f64(seconds));
+            assert_eq!(lifetime(expires_in), expected, "{expires_in}");
+        }
+        for expires_in in ["18446744073709551615", "1e300", "\"1e300\""] {
+            let expected = Lifetime::For(Duration::MAX);
+            assert_eq!(lifetime(expires_in), expected, "{expires_in}");
+        }
+        for expires_in in [
+            "null",
+            "true",
+            "false",
+            "{}",
+            "[3600]",
+            "\"\"",
+            "\"soon\"",
+            "\"NaN\"",
+            "\"inf\"",
+            "\"-inf\"",
+            "\"1e400\"",
+            "1e400",
+            "\"3600s\"",
+        ] {
+            assert_eq!(lifetime(expires_in), Lifetime::Unknown, "{expires_in}");
+        }
+        let missing = answer(200, r#"{"access_token":"t"}"#).unwrap();
+        assert_eq!(missing.lifetime(), Lifetime::Unknown);
+    }
+
+    #[test]
+    fn what_servers_do_differently_is_put_up_with() {
+        for body in [
+            "\u{feff}{\"access_token\":\"t\"}",
+            " \r\n{\"access_token\":\"t\"}\n",
+            r#"{"access_token":"t","token_type":"bearer"}"#,
+            r#"{"access_token":"t","token_type":"BEARER","scope":["a"],"x":{"y":[1e999]}}"#,
+            r#"{"access_token":"t","token_type":null,"error":null}"#,
+            r#"{"access_token":"t","error":"","refresh_token":false}"#,
+            r#"{"\u0061ccess_token":"\u0074"}"#,
+        ] {
+            assert_eq!(answer(200, body).unwrap().expose_secret(), "t", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_without_a_usable_token_is_an_error_that_quotes_nothing() {
+        use TokenEndpointErrorKind::*;
+
+        for (kind, body) in [
+            (NotJson, ""),
+            (NotJson, "<html>hunter2"),
+            (NotJson, "access_token=hunter2"),
+            (NotJson, "\"hunter2\""),
+            (NotJson, r#"["hunter2"]"#),
+            (NotJson, r#"{"access_token":"hunter2""#),
+            (NotJson, r#"{"access_token":"hunter2"}x"#),
+            (MissingToken, "{}"),
+            (MissingToken, r#"{"accessToken":"hunter2"}"#),
+            (MissingToken, r#"{"access_token":""}"#),
+            (MissingToken, r#"{"access_token":null}"#),
+            (MissingToken, r#"{"access_token":["hunter2"]}"#),
+            (MissingToken, r#"{"access_token":"hunter2\ud800"}"#),
+            (InvalidToken, r#"{"access_token":"hunter2\n"}"#),
+            (InvalidToken, r#"{"access_token":"hunter2 é"}"#),
+            (
+                UnsupportedTokenType,
+                r#"{"access_token":"hunter2","token_type":"DPoP"}"#,
+            ),
+            (
+                UnsupportedTokenType,
+                r#"{"access_token":"hunter2","token_type":""}"#,
+            ),
+            (
+                UnsupportedTokenType,
+                r#"{"access_token":"hunter2","token_type":1}"#,
+            ),
+            (
+                Rejected,
+                r#"{"error":"hunter2","error_description":"hunter2"}"#,
+            ),
+            (
+                Rejected,
+                r#"{"error":{"message":"hunter2"},"access_token":"hunter2"}"#,
+            ),
+        ] {
+            let error = answer(200, body).unwrap_err();
+
+            assert_eq!(error.kind(), kind, "{body}");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let text = format!("{error} {error:?} {source:?}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let error = answer(200, r#"{"error":"invalid_client"}"#).unwrap_err();
+        assert_eq!(error.error_code(), Some("invalid_client"));
+    }
+
+    #[test]
+    fn the_kind_of_failure_follows_from_status_and_code() {
+        use FetchErrorKind::*;
+
+        for (expected, status, code) in [
+            (Unavailable, 500, "invalid_client"),
+            (Unavailable, 503, "invalid_scope"),
+            (Unavailable, 408, ""),
+            (Unavailable, 429, "invalid_client"),
+            (Unavailable, 400, "temporarily_unavailable"),
+            (Unavailable, 400, "server_error"),
+            (Unavailable, 200, "slow_down"),
+            (Unavailable, 600, ""),
+            (InvalidRequest, 400, "invalid_scope"),
+            (InvalidRequest, 403, "invalid_target"),
+            (InvalidRequest, 200, "invalid_scope"),
+            (Denied, 400, ""),
+            (Denied, 400, "invalid_grant"),
+            (Denied, 401, "invalid_client"),
+            (Denied, 200, "invalid_client"),
+            (Denied, 403, "Account temporarily blocked"),
+            (Denied, 404, ""),
+        ] {
+            let body = format!(r#"{{"error":"{code}"}}"#);
+            let error = answer(status, &body).unwrap_err();
+
+            assert_eq!(error.kind(), TokenEndpointErrorKind::Rejected);
+            assert_eq!(FetchError::from(error).kind(), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_that_was_not_undone_is_named_from_a_closed_set() {
+        let encoding = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(text));
+            content_encoding(&headers)
+        };
+
+        assert_eq!(encoding("GZIP"), Some("gzip"));
+        assert_eq!(encoding("hunter2"), Some("an unknown one"));
+        assert_eq!(encoding("identity"), None);
+    }
+}
