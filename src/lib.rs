@@ -11,6 +11,8 @@ pub mod origin;
 pub mod provider;
 pub mod rejection;
 pub mod replay;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 mod service;
 mod telemetry;
 #[cfg(feature = "test-util")]

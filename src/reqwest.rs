@@ -1,0 +1,100 @@
+//! [`reqwest`](https://docs.rs/reqwest) as the transport of token requests.
+//!
+//! The feature brings reqwest without TLS. Choose one of its TLS features in your own `Cargo.toml`, such
+//! as `reqwest = { version = "0.13", features = ["rustls"] }`; without one, every `https` token endpoint
+//! is an error.
+//!
+//! ```
+//! use tower_bearer::oauth2::ClientCredentials;
+//! use tower_bearer::reqwest::ReqwestTransport;
+//!
+//! let provider = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+//!     .build(ReqwestTransport::new()?)?;
+//! # let _ = provider;
+//! # Ok::<(), tower_bearer::error::BoxError>(())
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use reqwest::{Body, Client, ClientBuilder, redirect};
+use tower_service::Service;
+
+/// A reqwest client that sends token requests and does not follow redirects.
+///
+/// Cloning is cheap, and clones share their connections.
+///
+/// # Security
+///
+/// Errors come without the URL, whose query may hold a key.
+#[derive(Clone)]
+pub struct ReqwestTransport {
+    client: Client,
+}
+
+impl ReqwestTransport {
+    /// Makes a client with reqwest's defaults, redirects excepted.
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Self::from_builder(ClientBuilder::new())
+    }
+
+    /// Makes a client as configured. A redirect policy is replaced by one that follows none.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is invalid or TLS cannot be set up.
+    pub fn from_builder(builder: ClientBuilder) -> Result<Self, reqwest::Error> {
+        let client = builder.redirect(redirect::Policy::none()).build()?;
+        Ok(Self { client })
+    }
+
+    /// Takes a finished client, of which it cannot be known whether it follows redirects.
+    ///
+    /// # Security
+    ///
+    /// Unless it was built with [`redirect::Policy::none`], as [`from_builder`](Self::from_builder) does,
+    /// a token endpoint that answers with a redirect can make it post the client secret to any other
+    /// server.
+    pub fn from_client_that_may_follow_redirects(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for ReqwestTransport {
+    type Response = Response<Body>;
+    type Error = reqwest::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, reqwest::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<reqwest::Request>::poll_ready(&mut self.client, cx)
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        // As bytes again, which reqwest can send once more if a connection turns out to be closed.
+        let request = request.map(|body| match body.collect().now_or_never() {
+            Some(Ok(body)) => body.to_bytes(),
+            None => unreachable!("a `Full` body is there at once"),
+        });
+        let answer = reqwest::Request::try_from(request).map(|request| self.client.call(request));
+        Box::pin(async move {
+            let response = answer?.await.map_err(reqwest::Error::without_url)?;
+            Ok(response.into())
+        })
+    }
+}
+
+impl fmt::Debug for ReqwestTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestTransport").finish_non_exhaustive()
+    }
+}
