@@ -291,3 +291,22 @@ impl Error for TokenEndpointError {
         self.inner.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_failed_transport_only_what_the_system_says_is_named() {
+        let text = |source: BoxError| {
+            let error = TokenEndpointError::new(TokenEndpointErrorKind::Transport);
+            error.with_source(source).to_string()
+        };
+        let failed = "token endpoint: the connection failed";
+
+        assert_eq!(text("hunter2".into()), failed);
+        assert_eq!(text(io::Error::other("hunter2").into()), failed);
+        let reset = io::Error::new(io::ErrorKind::ConnectionReset, "hunter2");
+        assert_eq!(text(reset.into()), format!("{failed}: connection reset"));
+    }
+}
