@@ -1,5 +1,4 @@
 use std::future::poll_fn;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use super::request::GrantRequest;
 use super::response;
 use crate::error::BoxError;
+use crate::origin::is_loopback;
 use crate::token::AccessToken;
 
 /// An answer is read up to here. Real ones have a few KiB.
@@ -122,15 +122,6 @@ where
 
 fn transport_error(source: BoxError) -> TokenEndpointError {
     TokenEndpointError::new(TokenEndpointErrorKind::Transport).with_source(source)
-}
-
-fn is_loopback(host: &str) -> bool {
-    let v6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
-        || v6.is_some_and(|ip| ip.parse().is_ok_and(|ip: Ipv6Addr| ip.is_loopback()))
 }
 
 #[cfg(test)]
