@@ -33,6 +33,7 @@
 //! - Client secrets and what is made of them for a request are zeroed when dropped. What a transport
 //!   copies, and the answer it reads, is beyond our reach.
 
+mod builder;
 mod client_auth;
 mod client_credentials;
 mod client_secret;
@@ -44,8 +45,9 @@ mod request;
 mod response;
 mod retry_after;
 
+pub use self::builder::ClientCredentialsBuilder;
 pub use self::client_auth::ClientAuth;
-pub use self::client_credentials::{ClientCredentials, ClientCredentialsBuilder};
+pub use self::client_credentials::ClientCredentials;
 pub use self::client_secret::ClientSecret;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
 pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};
