@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
@@ -5,15 +6,40 @@ use zeroize::Zeroizing;
 
 use super::client_auth::ClientAuth;
 use super::client_credentials::{ClientCredentials, Config, Grant};
+use super::client_secret::ClientSecret;
 use super::endpoint::TokenEndpoint;
 use super::invalid_config::InvalidConfig;
+use crate::provider::TokenRequest;
 
 /// Configures [`ClientCredentials`].
 #[derive(Clone)]
 pub struct ClientCredentialsBuilder {
-    pub(super) token_endpoint: String,
-    pub(super) insecure_http: bool,
-    pub(super) grant: Grant,
+    token_endpoint: String,
+    insecure_http: bool,
+    grant: Grant,
+}
+
+impl ClientCredentials<()> {
+    /// Starts with what every client has: where to ask, as whom, and the secret.
+    ///
+    /// All of it is checked by [`build`](ClientCredentialsBuilder::build).
+    pub fn builder(
+        token_endpoint: &str,
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+    ) -> ClientCredentialsBuilder {
+        ClientCredentialsBuilder {
+            token_endpoint: token_endpoint.to_owned(),
+            insecure_http: false,
+            grant: Grant {
+                client_id: client_id.into(),
+                client_secret: client_secret.into(),
+                client_auth: ClientAuth::default(),
+                defaults: TokenRequest::default(),
+                parameters: BTreeMap::new(),
+            },
+        }
+    }
 }
 
 impl ClientCredentialsBuilder {

@@ -9,7 +9,6 @@ use http_body_util::Full;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
-use super::builder::ClientCredentialsBuilder;
 use super::client_auth::ClientAuth;
 use super::client_secret::ClientSecret;
 use super::endpoint::TokenEndpoint;
@@ -66,29 +65,6 @@ pub(super) struct Grant {
     pub(super) defaults: TokenRequest,
     // Not in `defaults`, since they may be secrets.
     pub(super) parameters: BTreeMap<String, Zeroizing<String>>,
-}
-
-impl ClientCredentials<()> {
-    /// Starts with what every client has: where to ask, as whom, and the secret.
-    ///
-    /// All of it is checked by [`build`](ClientCredentialsBuilder::build).
-    pub fn builder(
-        token_endpoint: &str,
-        client_id: impl Into<String>,
-        client_secret: impl Into<ClientSecret>,
-    ) -> ClientCredentialsBuilder {
-        ClientCredentialsBuilder {
-            token_endpoint: token_endpoint.to_owned(),
-            insecure_http: false,
-            grant: Grant {
-                client_id: client_id.into(),
-                client_secret: client_secret.into(),
-                client_auth: ClientAuth::default(),
-                defaults: TokenRequest::default(),
-                parameters: BTreeMap::new(),
-            },
-        }
-    }
 }
 
 impl<T, B> TokenProvider for ClientCredentials<T>
