@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
+use http::Method;
 use zeroize::Zeroizing;
 
 use super::client_auth::ClientAuth;
@@ -9,6 +10,7 @@ use super::client_credentials::{ClientCredentials, Config, Grant};
 use super::client_secret::ClientSecret;
 use super::endpoint::TokenEndpoint;
 use super::invalid_config::InvalidConfig;
+use super::wire::{Encoding, Wire};
 use crate::provider::TokenRequest;
 
 /// Configures [`ClientCredentials`].
@@ -36,6 +38,7 @@ impl ClientCredentials<()> {
                 client_secret: client_secret.into(),
                 client_auth: ClientAuth::default(),
                 defaults: TokenRequest::default(),
+                wire: Wire::default(),
                 parameters: BTreeMap::new(),
             },
         }
@@ -78,6 +81,31 @@ impl ClientCredentialsBuilder {
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let value = Zeroizing::new(value.into());
         self.grant.parameters.insert(name.into(), value);
+        self
+    }
+
+    /// Sends token requests by another method than `POST` (RFC 6749 §3.2), with the same body.
+    ///
+    /// Some servers want `GET` with a body.
+    #[must_use]
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.grant.wire.method = method;
+        self
+    }
+
+    /// Sends the parameters as a JSON object of texts, for servers that want that instead of a form.
+    ///
+    /// With [`ClientAuth::Post`] the client id and secret are among them.
+    #[must_use]
+    pub fn with_json_body(mut self) -> Self {
+        self.grant.wire.encoding = Encoding::Json;
+        self
+    }
+
+    /// Sends the scopes under another name than `scope`.
+    #[must_use]
+    pub fn with_scope_parameter(mut self, name: impl Into<String>) -> Self {
+        self.grant.wire.scope_parameter = name.into();
         self
     }
 
@@ -187,6 +215,19 @@ mod tests {
                 InvalidConfigKind::ReservedParameter,
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn another_name_for_the_scopes_is_as_reserved_as_the_usual_one() {
+        let renamed = || builder().with_scope_parameter("Scopes");
+        assert!(renamed().build(()).is_ok());
+        for builder in [
+            renamed().with_parameter("Scopes", "x"),
+            builder().with_scope_parameter("client_id"),
+            builder().with_scope_parameter(""),
+        ] {
+            assert_eq!(kind(builder), InvalidConfigKind::ReservedParameter);
         }
     }
 

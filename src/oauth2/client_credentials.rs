@@ -15,6 +15,7 @@ use super::endpoint::TokenEndpoint;
 use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use super::request::GrantRequest;
+use super::wire::Wire;
 use crate::error::{BoxError, FetchError};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::token::AccessToken;
@@ -45,7 +46,7 @@ use crate::token::AccessToken;
 /// # Security
 ///
 /// A parameter of a [`TokenRequest`] is part of a key and not zeroed. A secret belongs in
-/// [`ClientSecret`] or [`with_parameter`](ClientCredentialsBuilder::with_parameter).
+/// [`ClientSecret`] or [`with_parameter`](super::ClientCredentialsBuilder::with_parameter).
 pub struct ClientCredentials<T> {
     pub(super) config: Config,
     // A mutex, so that a transport need not be `Sync`. Held to clone it, no longer.
@@ -63,6 +64,7 @@ pub(super) struct Grant {
     pub(super) client_secret: ClientSecret,
     pub(super) client_auth: ClientAuth,
     pub(super) defaults: TokenRequest,
+    pub(super) wire: Wire,
     // Not in `defaults`, since they may be secrets.
     pub(super) parameters: BTreeMap<String, Zeroizing<String>>,
 }
@@ -80,7 +82,7 @@ where
         let Config { endpoint, grant } = &self.config;
         let fetch = async {
             let request = grant.request(cx.token_request()).await?;
-            endpoint.send(self.transport(), request).await
+            endpoint.send(self.transport(), request, &grant.wire).await
         };
         let token = fetch.await;
         token.map_err(|error| FetchError::from(error.at(endpoint.name())).into())
@@ -105,15 +107,23 @@ impl Grant {
             return Err(InvalidConfig::new(InvalidConfigKind::ColonInClientId));
         }
         self.client_secret.validate()?;
-        if self.parameters.keys().any(|name| is_reserved(name)) {
+        let scope = &self.wire.scope_parameter;
+        if (scope != "scope" && is_reserved(scope))
+            || self.parameters.keys().any(|name| self.sets(name))
+        {
             return Err(InvalidConfig::new(InvalidConfigKind::ReservedParameter));
         }
         Ok(())
     }
 
+    /// Whether the grant sets that parameter itself. Twice is not allowed (RFC 6749 §3.2).
+    fn sets(&self, name: &str) -> bool {
+        is_reserved(name) || name == self.wire.scope_parameter
+    }
+
     async fn request(&self, wanted: &TokenRequest) -> Result<GrantRequest, TokenEndpointError> {
         // To leave either out would keep a token under a key that it was not fetched for.
-        if wanted.tenant().is_some() || wanted.parameters().any(|(name, _)| is_reserved(name)) {
+        if wanted.tenant().is_some() || wanted.parameters().any(|(name, _)| self.sets(name)) {
             return Err(TokenEndpointError::new(TokenEndpointErrorKind::NotSent));
         }
         let secret = self.client_secret.read().await?;
@@ -125,7 +135,7 @@ impl Grant {
         let scopes = or(wanted, &self.defaults, |request| request.scopes().len() > 0);
         if scopes.scopes().len() > 0 {
             let scope: Vec<_> = scopes.scopes().collect();
-            request.add("scope", &scope.join(" "));
+            request.add(&self.wire.scope_parameter, &scope.join(" "));
         }
         let resources = or(wanted, &self.defaults, |request| {
             request.resources().len() > 0
@@ -156,7 +166,7 @@ fn or<'a>(
     if speaks(wanted) { wanted } else { defaults }
 }
 
-/// Whether the grant sets that parameter itself. Twice is not allowed (RFC 6749 §3.2).
+/// Whether a parameter has a meaning of its own, or no name.
 fn is_reserved(name: &str) -> bool {
     matches!(
         name,

@@ -12,6 +12,7 @@ use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use super::request::GrantRequest;
 use super::response;
+use super::wire::Wire;
 use crate::error::BoxError;
 use crate::origin::is_loopback;
 use crate::token::AccessToken;
@@ -69,6 +70,7 @@ impl TokenEndpoint {
         &self,
         transport: T,
         request: GrantRequest,
+        wire: &Wire,
     ) -> Result<AccessToken, TokenEndpointError>
     where
         T: Service<Request<Full<Bytes>>, Response = Response<B>>,
@@ -76,7 +78,7 @@ impl TokenEndpoint {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        let (request, redactor) = request.into_http(self.uri.clone());
+        let (request, redactor) = request.into_http(self.uri.clone(), wire);
         let response = call(transport, request)
             .await
             .map_err(|error| transport_error(error.into()))?;

@@ -40,10 +40,12 @@ mod client_secret;
 mod endpoint;
 mod error;
 mod invalid_config;
+mod jwt;
 mod redact;
 mod request;
 mod response;
 mod retry_after;
+mod wire;
 
 pub use self::builder::ClientCredentialsBuilder;
 pub use self::client_auth::ClientAuth;

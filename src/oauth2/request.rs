@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::client_auth::basic_header;
 use super::redact::Redactor;
+use super::wire::Wire;
 use crate::provider::PassThrough;
 
 /// One token request: the parameters of the grant and how the client authenticates.
@@ -46,38 +47,25 @@ impl GrantRequest {
     }
 
     /// What to send, and what cuts its secrets out of the answer.
-    pub(super) fn into_http(self, uri: Uri) -> (Request<Full<Bytes>>, Redactor) {
-        let form = encode(&self.parameters);
+    pub(super) fn into_http(self, uri: Uri, wire: &Wire) -> (Request<Full<Bytes>>, Redactor) {
+        let body = wire.encoding.encode(&self.parameters);
         let mut secrets = self.secrets;
         if self.parameters.iter().any(|(name, _)| is_secret(name)) {
-            secrets.push(form.clone());
+            secrets.push(body.clone());
         }
 
-        let mut request = Request::new(Full::new(Bytes::from_owner(form)));
-        *request.method_mut() = http::Method::POST;
+        let mut request = Request::new(Full::new(Bytes::from_owner(body)));
+        *request.method_mut() = wire.method.clone();
         *request.uri_mut() = uri;
         request.extensions_mut().insert(PassThrough);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        headers.insert(CONTENT_TYPE, wire.encoding.content_type());
         if let Some(authorization) = self.authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
         (request, Redactor::new(secrets))
     }
-}
-
-fn encode(parameters: &[(String, Zeroizing<String>)]) -> Zeroizing<String> {
-    // Made at the greatest size it can have, so that no growing leaves a copy behind.
-    let sizes = parameters.iter();
-    let size = sizes.map(|(name, value)| 3 * (name.len() + value.len()) + 2);
-    let mut form = Zeroizing::new(String::with_capacity(size.sum()));
-    form_urlencoded::Serializer::new(&mut *form)
-        .extend_pairs(parameters.iter().map(|(name, value)| (name, &**value)));
-    form
 }
 
 fn is_secret(name: &str) -> bool {

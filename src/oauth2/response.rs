@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::error::{Refusal, TokenEndpointError, TokenEndpointErrorKind};
+use super::jwt;
 use super::redact::Redactor;
 use super::retry_after::retry_after;
 use crate::error::FetchErrorKind;
@@ -90,7 +91,11 @@ fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
     let token = AccessToken::new(&token).map_err(|error| {
         TokenEndpointError::new(TokenEndpointErrorKind::InvalidToken).with_source(error.into())
     })?;
-    Ok(match answer.get("expires_in").and_then(seconds) {
+    let lifetime = answer
+        .get("expires_in")
+        .and_then(seconds)
+        .or_else(|| jwt::lifetime(token.expose_secret()));
+    Ok(match lifetime {
         Some(lifetime) => token.with_expires_in(lifetime),
         None => token,
     })
@@ -263,6 +268,22 @@ mod tests {
         }
         let missing = answer(200, r#"{"access_token":"t"}"#).unwrap();
         assert_eq!(missing.lifetime(), Lifetime::Unknown);
+    }
+
+    #[test]
+    fn a_jwt_says_how_long_it_lives_only_if_the_server_does_not() {
+        // {"iat":10,"exp":20}
+        let token = "e30.eyJpYXQiOjEwLCJleHAiOjIwfQ.c2ln";
+        let lifetime = |more: &str| {
+            let body = format!(r#"{{"access_token":"{token}"{more}}}"#);
+            answer(200, &body).unwrap().lifetime()
+        };
+
+        let ten = Lifetime::For(Duration::from_secs(10));
+        assert_eq!(lifetime(""), ten);
+        assert_eq!(lifetime(r#","expires_in":"soon""#), ten);
+        let seven = Lifetime::For(Duration::from_secs(7));
+        assert_eq!(lifetime(r#","expires_in":7"#), seven);
     }
 
     #[test]
