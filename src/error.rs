@@ -26,6 +26,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,6 +183,14 @@ impl fmt::Debug for FetchError {
 impl Error for FetchError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.inner.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// Drops what is not ours, whose destructor may panic.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // As may that of the payload. To leak it is the lesser evil.
+        mem::forget(payload);
     }
 }
 

@@ -1,7 +1,10 @@
 //! The one clock that freshness, back-off and time limits read.
 
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+
+use futures_timer::Delay;
+use futures_util::FutureExt;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::manual::ManualClock;
@@ -52,12 +55,12 @@ impl Clock {
     }
 
     /// Whether time passes by itself, so that a timer is of use.
-    pub(crate) fn is_running(&self) -> bool {
+    fn is_running(&self) -> bool {
         matches!(self, Self::System)
     }
 
     /// Wakes the task when a clock that is turned by hand has been turned.
-    pub(crate) fn wake_when_turned(&self, waker: &Waker) {
+    fn wake_when_turned(&self, waker: &Waker) {
         match self {
             Self::System => {
                 let _ = waker;
@@ -65,6 +68,48 @@ impl Clock {
             #[cfg(any(test, feature = "test-util"))]
             Self::Manual(clock) => clock.wake_when_turned(waker),
         }
+    }
+}
+
+/// Waits until a point in time, on any executor: the clock is read at every poll, and a timer of its own
+/// sees to it that there is one in time.
+///
+/// Not tokio's timer, which panics on a runtime without one and when its runtime is gone.
+pub(crate) struct Deadline {
+    clock: Clock,
+    at: Instant,
+    timer: Option<Delay>,
+}
+
+/// A timer's end is an `std::time::Instant`, which overflows with a panic.
+const LONGEST_TIMER: Duration = Duration::from_secs(60 * 60);
+
+impl Deadline {
+    pub(crate) fn new(clock: &Clock, at: Instant) -> Self {
+        let left = at.since(clock.now());
+        Self {
+            clock: clock.clone(),
+            at,
+            timer: clock
+                .is_running()
+                .then(|| Delay::new(left.min(LONGEST_TIMER))),
+        }
+    }
+
+    pub(crate) fn poll_reached(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.clock.wake_when_turned(cx.waker());
+        let mut now = self.clock.now();
+        while now < self.at {
+            let Some(timer) = &mut self.timer else {
+                return Poll::Pending;
+            };
+            ready!(timer.poll_unpin(cx));
+            // It is further away than a timer runs, or the two clocks differ by a little.
+            now = self.clock.now();
+            let left = self.at.since(now);
+            timer.reset(left.clamp(Duration::from_millis(1), LONGEST_TIMER));
+        }
+        Poll::Ready(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 
 use super::clock::{Clock, Instant};
 use super::flight::{self, Flight, Join, Landing, Outcome};
@@ -14,7 +15,7 @@ use super::gate::Gate;
 use super::pause::is_of_one_key;
 use super::slot::{Held, Slot, State};
 use super::slots::Slots;
-use crate::error::{FetchError, FetchErrorKind};
+use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::NotRetriedReason;
 use crate::telemetry;
@@ -28,6 +29,12 @@ pub(crate) struct Engine<P> {
     gate: Gate,
     slots: Slots,
 }
+
+/// How often hits on a stale token look after the fetch that replaces it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// So often a caller asks again, if the token that it waited for is of no use when it gets to see it.
+const MAX_ROUNDS: u8 = 3;
 
 /// What a caller without a token is to do.
 enum Step {
@@ -100,7 +107,7 @@ impl<P> Engine<P> {
                 }
                 state.pause.end()
             };
-            drop(over);
+            discard(over);
         }
     }
 
@@ -122,8 +129,13 @@ impl<P> Engine<P> {
         for slot in self.slots.all() {
             // Taken out first: dropping it may drop the provider's future, which is not our code.
             let flight = slot.lock().flight.take();
-            drop(flight);
+            discard(flight);
         }
+    }
+
+    /// Tells its fetches from those of other caches.
+    fn family(&self) -> usize {
+        std::ptr::from_ref(&self.gate).addr()
     }
 
     /// Why no fetch may begin for a slot, and until when.
@@ -149,7 +161,7 @@ impl<P> Engine<P> {
         });
         match result {
             Ok((token, schedule)) => {
-                self.gate.succeeded(began);
+                self.gate.answered(began);
                 let mut state = slot.lock();
                 let over = state.pause.succeed(began);
                 let flight = state.flight.take();
@@ -161,7 +173,7 @@ impl<P> Engine<P> {
                     Landing::Installed(slot.install(&mut state, token, schedule))
                 };
                 drop(state);
-                drop((over, flight));
+                discard((over, flight));
                 Ok(landing)
             }
             Err(error) => {
@@ -175,7 +187,9 @@ impl<P> Engine<P> {
         telemetry::fetch_failed(error);
         let now = self.now();
         let of_one_key = is_of_one_key(error);
-        if !of_one_key {
+        if of_one_key {
+            self.gate.answered(began);
+        } else {
             self.gate.failed(began, now, error.clone());
         }
         let mut state = slot.lock();
@@ -184,7 +198,7 @@ impl<P> Engine<P> {
             .flatten();
         let flight = self.stand_down(slot, &mut state, now);
         drop(state);
-        drop((replaced, flight));
+        discard((replaced, flight));
     }
 
     /// No fetch is under way for the slot any more, and none brought a token: what is still good stays
@@ -204,6 +218,10 @@ impl<P: TokenProvider> Engine<P> {
     /// Has a stale token replaced in the background, once.
     #[cold]
     pub(crate) fn refresh_stale(self: &Arc<Self>, slot: &Arc<Slot>, held: &Held) {
+        if Handle::try_current().is_err() {
+            // Nobody would drive it. At the end of the token its callers do.
+            return;
+        }
         let now = self.now();
         let mut state = slot.lock();
         let is_current = slot
@@ -217,12 +235,12 @@ impl<P: TokenProvider> Engine<P> {
             held.put_off(until);
             return;
         }
-        // Until the fetch has landed, hits need not come here again.
-        held.put_off(Instant::NEVER);
-        if state.flight.is_some() {
-            return;
-        }
-        let flight = self.begin(slot, &mut state);
+        // A later hit looks whether the fetch is still driven.
+        held.put_off(now.after(LOOK_AGAIN.min(held.left(now) / 4)));
+        let flight = match &state.flight {
+            Some(flight) => flight.clone(),
+            None => self.begin(slot, &mut state),
+        };
         drop(state);
         flight.drive();
     }
@@ -289,10 +307,21 @@ impl<P: TokenProvider> Engine<P> {
     /// Puts a fetch under way. The caller has it [driven](Flight::drive) once the lock is released.
     fn begin(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut MutexGuard<'_, State>) -> Flight {
         let mut cx = FetchContext::new(slot.request().clone());
-        if let Some(held) = &state.condemned {
-            cx = cx.with_rejected_token(held.token.clone());
+        let rejected = match slot.current().as_ref() {
+            Some(held) => held.was_rejected().then(|| held.token.clone()),
+            None => state.condemned.as_ref().map(|held| held.token.clone()),
+        };
+        if let Some(token) = rejected {
+            cx = cx.with_rejected_token(token);
         }
-        let flight = Flight::new(fetch(Arc::clone(self), Arc::clone(slot), cx));
+        let family = self.family();
+        let fetch = fetch(
+            Arc::clone(self),
+            Arc::clone(slot),
+            cx,
+            flight::is_within(family),
+        );
+        let flight = Flight::new(fetch, family, self.gate.undriven());
         state.flight = Some(flight.clone());
         flight
     }
@@ -303,20 +332,26 @@ async fn fetch<P: TokenProvider>(
     engine: Arc<Engine<P>>,
     slot: Arc<Slot>,
     cx: FetchContext,
+    is_within_another: bool,
 ) -> Outcome {
-    let entered = match engine.gate.enter().await {
+    let entered = if is_within_another {
+        engine.gate.enter_within()
+    } else {
+        engine.gate.enter(engine.fetch_timeout).await
+    };
+    let entered = match entered {
         Ok(entered) => entered,
         Err(refused) => {
             let now = engine.now();
             let flight = engine.stand_down(&slot, &mut slot.lock(), now);
-            drop(flight);
+            discard(flight);
             return Err(refused);
         }
     };
     let began = engine.now();
     let provider = &engine.provider;
     let asked = async move { provider.fetch_token(cx).await };
-    let result = flight::contain(asked, engine.clock.clone(), engine.fetch_timeout).await;
+    let result = flight::contain(asked, &engine.clock, engine.fetch_timeout).await;
     let outcome = engine.land(&slot, began, result);
     drop(entered);
     outcome
@@ -328,6 +363,7 @@ async fn fetch<P: TokenProvider>(
 #[derive(Default)]
 pub(crate) struct Acquire {
     join: Option<Join>,
+    rounds: u8,
 }
 
 impl Acquire {
@@ -356,7 +392,17 @@ impl Acquire {
             let outcome = std::task::ready!(join.poll_unpin(cx));
             self.join = None;
             match outcome {
-                Ok(Landing::Installed(held)) => return Poll::Ready(Ok(held)),
+                // It may have been replaced, have expired or been rejected since.
+                Ok(Landing::Installed(_)) => {
+                    if let Some(held) = slot.usable(engine.now()) {
+                        return Poll::Ready(Ok(held));
+                    }
+                    self.rounds += 1;
+                    if self.rounds == MAX_ROUNDS {
+                        let error = FetchError::new(FetchErrorKind::Expired);
+                        return Poll::Ready(Err(error));
+                    }
+                }
                 Ok(Landing::Superseded) => {}
                 Err(error) => {
                     // A token that was rejected may have been reprieved.

@@ -1,21 +1,27 @@
 //! A fetch under way: one future, shared by all who wait for it and belonging to none of them.
+//!
+//! `futures_util::future::Shared` does nearly this. It wakes those who wait while it holds its lock, so
+//! that a provider which waits for its own fetch would block a thread for ever instead of running into
+//! its time limit.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_timer::Delay;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::runtime::Handle;
+use futures_util::future::BoxFuture;
+use tokio::runtime::{self, Handle};
 
-use super::clock::{Clock, Instant};
+use super::clock::{Clock, Deadline};
 use super::slot::Held;
-use crate::error::{BoxError, FetchError, FetchErrorKind};
+use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
 use crate::token::AccessToken;
 
 /// What a fetch has come to.
@@ -31,100 +37,236 @@ pub(crate) enum Landing {
 
 #[derive(Clone)]
 pub(crate) struct Flight {
-    fetch: Shared<BoxFuture<'static, Outcome>>,
-    /// Whether a task drives the fetch, besides those who wait.
-    driven: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     /// A token was rejected after the fetch had begun, so the fetch may bring that one.
     pub(crate) began_before_rejection: bool,
 }
 
+struct Shared {
+    /// Locked to poll, and only tried: whoever finds it locked is woken when there is something to do.
+    fetch: Mutex<Option<BoxFuture<'static, Outcome>>>,
+    state: Mutex<State>,
+    /// Where the fetch was started.
+    runtime: Option<Handle>,
+    /// Tells the fetches of one cache from others.
+    family: usize,
+    /// Set once no task drives a fetch of the family.
+    undriven: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Outcome>,
+    waiting: HashMap<u64, Waker>,
+    joined: u64,
+    /// The runtimes on which a task drives the fetch.
+    drivers: Vec<runtime::Id>,
+}
+
 impl Flight {
-    pub(crate) fn new(fetch: impl Future<Output = Outcome> + Send + 'static) -> Self {
-        let fetch = OnRuntime {
-            runtime: Handle::try_current().ok(),
-            fetch: Box::pin(fetch),
-        };
+    pub(crate) fn new(
+        fetch: impl Future<Output = Outcome> + Send + 'static,
+        family: usize,
+        undriven: Arc<AtomicBool>,
+    ) -> Self {
         Self {
-            fetch: fetch.boxed().shared(),
-            driven: Arc::new(AtomicBool::new(false)),
+            shared: Arc::new(Shared {
+                fetch: Mutex::new(Some(Box::pin(fetch))),
+                state: Mutex::default(),
+                runtime: Handle::try_current().ok(),
+                family,
+                undriven,
+            }),
             began_before_rejection: false,
         }
     }
 
-    /// Has a task drive the fetch, if there is a runtime and no task does so already.
+    /// Has a task drive the fetch, if there is a runtime and no task does so on it already.
     ///
-    /// Called by everyone who joins: the runtime on which the last task ran may be gone.
+    /// Called by everyone who joins: a fetch survives as long as one of their runtimes does.
     pub(crate) fn drive(&self) {
         let Ok(runtime) = Handle::try_current() else {
+            self.shared.undriven.store(true, Ordering::Relaxed);
             return;
         };
-        if self.driven.swap(true, Ordering::Relaxed) {
-            return;
+        let id = runtime.id();
+        {
+            let mut state = self.shared.lock();
+            if state.outcome.is_some() || state.drivers.contains(&id) {
+                return;
+            }
+            state.drivers.push(id);
         }
-        let driver = Driver(Arc::clone(&self.driven));
-        let fetch = self.fetch.clone();
+        let driver = Driver {
+            shared: Arc::clone(&self.shared),
+            runtime: id,
+        };
+        let join = self.join();
         runtime.spawn(async move {
             let _driver = driver;
             // Whatever it is, those who wait are told.
-            let _outcome = fetch.await;
+            let _outcome = join.await;
         });
     }
 
     /// Waits for the fetch, and drives it meanwhile.
-    pub(crate) fn join(self) -> Join {
-        Join(self.fetch)
-    }
-}
-
-/// Dropped when the driving task ends, be it with its runtime.
-struct Driver(Arc<AtomicBool>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+    pub(crate) fn join(&self) -> Join {
+        let mut state = self.shared.lock();
+        state.joined += 1;
+        Join {
+            shared: Arc::clone(&self.shared),
+            number: state.joined,
+        }
     }
 }
 
 /// A caller's wait for a fetch. Dropping it leaves the fetch alone.
-pub(crate) struct Join(Shared<BoxFuture<'static, Outcome>>);
+pub(crate) struct Join {
+    shared: Arc<Shared>,
+    number: u64,
+}
 
 impl Future for Join {
     type Output = Outcome;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.0.poll_unpin(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.shared.poll(self.number, cx)
     }
 }
 
-/// Polls the fetch within the runtime on which it was started, if whoever polls has none: a caller
-/// outside of any runtime may drive a fetch that needs one.
-struct OnRuntime {
-    runtime: Option<Handle>,
-    fetch: BoxFuture<'static, Outcome>,
+impl Drop for Join {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.shared.lock();
+            state.waiting.remove(&self.number)
+        };
+        if waker.is_none() {
+            // It was woken, and has not looked: somebody else must.
+            self.shared.wake_all();
+        }
+    }
 }
 
-impl Future for OnRuntime {
-    type Output = Outcome;
+/// Dropped when the driving task ends, be it with its runtime.
+struct Driver {
+    shared: Arc<Shared>,
+    runtime: runtime::Id,
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let this = &mut *self;
-        let _entered = match &this.runtime {
-            Some(runtime) if Handle::try_current().is_err() => Some(runtime.enter()),
-            _ => None,
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.drivers.retain(|id| *id != self.runtime);
+        let is_over = state.outcome.is_some();
+        drop(state);
+        if !is_over {
+            self.shared.undriven.store(true, Ordering::Relaxed);
+            self.shared.wake_all();
+        }
+    }
+}
+
+impl Shared {
+    fn poll(self: &Arc<Self>, number: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let (replaced, starter_lives) = {
+            let mut state = self.lock();
+            if let Some(outcome) = &state.outcome {
+                return Poll::Ready(outcome.clone());
+            }
+            let replaced = state.waiting.insert(number, cx.waker().clone());
+            let starter = self.runtime.as_ref().map(Handle::id);
+            let starter_lives = starter.is_some_and(|id| state.drivers.contains(&id));
+            (replaced, starter_lives)
         };
-        this.fetch.poll_unpin(cx)
+        // Outside of the lock: it may be the last of a task that waits for this very fetch.
+        drop(replaced);
+
+        let mut fetch = match self.fetch.try_lock() {
+            Ok(fetch) => fetch,
+            Err(TryLockError::Poisoned(fetch)) => fetch.into_inner(),
+            Err(TryLockError::WouldBlock) => return Poll::Pending,
+        };
+        let Some(running) = fetch.as_mut() else {
+            // It came to its end in between.
+            let outcome = self.lock().outcome.clone();
+            return Poll::Ready(outcome.expect("a fetch is dropped with its outcome"));
+        };
+        let outcome = {
+            let _entered = self.enter(starter_lives);
+            let _within = Within::enter(self.family);
+            let waker = Waker::from(Arc::clone(self));
+            std::task::ready!(running.poll_unpin(&mut Context::from_waker(&waker)))
+        };
+        self.lock().outcome = Some(outcome.clone());
+        *fetch = None;
+        drop(fetch);
+        self.wake_all();
+        Poll::Ready(outcome)
+    }
+
+    /// A fetch runs where it was started, as long as that runtime lives, whoever polls it: the timers and
+    /// connections that it uses are from there. After that, on that of whoever polls it.
+    fn enter(&self, starter_lives: bool) -> Option<runtime::EnterGuard<'_>> {
+        let starter = self.runtime.as_ref()?;
+        (starter_lives || Handle::try_current().is_err()).then(|| starter.enter())
+    }
+
+    fn wake_all(&self) {
+        let waiting = mem::take(&mut self.lock().waiting);
+        waiting.into_values().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+thread_local! {
+    static WITHIN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread is polling a fetch of that family.
+pub(crate) fn is_within(family: usize) -> bool {
+    WITHIN.get() == family
+}
+
+struct Within {
+    before: usize,
+}
+
+impl Within {
+    fn enter(family: usize) -> Self {
+        Self {
+            before: WITHIN.replace(family),
+        }
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.set(self.before);
     }
 }
 
 /// Runs a provider's future: within a time limit, and a panic is a failure.
 pub(crate) async fn contain(
     fetch: impl Future<Output = Result<AccessToken, BoxError>> + Send,
-    clock: Clock,
+    clock: &Clock,
     limit: Duration,
 ) -> Result<AccessToken, FetchError> {
     // The limit is inside, so that a panic in the destructor of what it drops is caught as well.
     let limited = async move {
-        let mut limit = Limit::new(clock, limit);
+        let mut limit = Deadline::new(clock, clock.now().after(limit));
         let mut fetch = std::pin::pin!(fetch);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(result) = fetch.as_mut().poll(cx) {
@@ -139,52 +281,9 @@ pub(crate) async fn contain(
     match AssertUnwindSafe(limited).catch_unwind().await {
         Ok(result) => result,
         Err(payload) => {
-            // It may hold a secret, and its destructor may panic again.
-            let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+            // It may hold a secret.
+            discard(payload);
             Err(FetchError::new(FetchErrorKind::Panicked))
         }
-    }
-}
-
-/// A timer's end is an `std::time::Instant`, which overflows with a panic.
-const LONGEST_TIMER: Duration = Duration::from_secs(60 * 60);
-
-/// A time limit that needs no runtime: the clock is read at every poll, and a timer of its own sees to
-/// it that there is one in time.
-///
-/// Not tokio's timer, which panics on a runtime without one and when its runtime is gone.
-struct Limit {
-    clock: Clock,
-    deadline: Instant,
-    timer: Option<Delay>,
-}
-
-impl Limit {
-    fn new(clock: Clock, limit: Duration) -> Self {
-        Self {
-            deadline: clock.now().after(limit),
-            timer: clock
-                .is_running()
-                .then(|| Delay::new(limit.min(LONGEST_TIMER))),
-            clock,
-        }
-    }
-
-    fn poll_reached(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.clock.wake_when_turned(cx.waker());
-        let mut now = self.clock.now();
-        while now < self.deadline {
-            let Some(timer) = &mut self.timer else {
-                return Poll::Pending;
-            };
-            if timer.poll_unpin(cx).is_pending() {
-                return Poll::Pending;
-            }
-            // The limit is longer than a timer runs, or the two clocks differ by a little.
-            now = self.clock.now();
-            let left = self.deadline.since(now);
-            timer.reset(left.clamp(Duration::from_millis(1), LONGEST_TIMER));
-        }
-        Poll::Ready(())
     }
 }

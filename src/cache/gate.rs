@@ -1,40 +1,57 @@
 //! How many fetches run at once, and whether any may begin.
 //!
-//! One gate a cache. It opens wider as fetches succeed and closes to one at a time when one fails, so
-//! that a dead issuer sees few requests however many keys are wanted.
+//! One gate a cache. It lets in four fetches on trust, and two more for each that the issuer answers, so
+//! that a dead issuer sees few requests however many keys are wanted. After a failure it lets in one.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::clock::{Clock, Instant};
+use super::clock::{Clock, Deadline, Instant};
 use super::pause::Pause;
-use crate::error::{FetchError, FetchErrorKind};
+use crate::error::{FetchError, FetchErrorKind, discard};
 
 /// At most so many fetches run at once.
-const WIDEST: usize = 16;
+const PLACES: usize = 16;
 
-/// So many before the first has succeeded. Four that fail together and one a pause are less than a
+/// So many may begin without one being answered. Four that fail together and one a pause are less than a
 /// dozen in the first minute.
-const AT_FIRST: usize = 4;
+const MAX_CREDIT: usize = 4;
+
+/// So many may begin for one that was answered.
+const CREDIT_PER_ANSWER: usize = 2;
 
 pub(crate) struct Gate {
     clock: Clock,
     state: Mutex<State>,
     changed: Notify,
+    /// Whether there may be a fetch in the queue that nobody polls, so that waking one is not enough.
+    undriven: Arc<AtomicBool>,
 }
 
 struct State {
-    running: usize,
-    width: usize,
+    running: Vec<Running>,
+    entered: u64,
+    credit: usize,
     pause: Pause,
     closed: bool,
+}
+
+struct Running {
+    number: u64,
+    /// When its time limit is over. Should nobody drive it any more, it does not keep its place for ever.
+    lapses_at: Instant,
 }
 
 /// A running fetch. Dropping it makes room for another.
 pub(crate) struct Entered<'a> {
     gate: &'a Gate,
+    number: Option<u64>,
 }
 
 impl Gate {
@@ -42,35 +59,68 @@ impl Gate {
         Self {
             clock,
             state: Mutex::new(State {
-                running: 0,
-                width: AT_FIRST,
+                running: Vec::new(),
+                entered: 0,
+                credit: MAX_CREDIT,
                 pause: Pause::default(),
                 closed: false,
             }),
             changed: Notify::new(),
+            undriven: Arc::default(),
         }
     }
 
-    /// Waits until a fetch may begin.
+    /// To be set once there is a fetch that no task drives.
+    pub(crate) fn undriven(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.undriven)
+    }
+
+    /// Waits until a fetch may begin that takes no longer than `limit`.
     ///
     /// # Errors
     ///
     /// If the cache is closed or a pause has begun in the meantime.
-    pub(crate) async fn enter(&self) -> Result<Entered<'_>, FetchError> {
+    pub(crate) async fn enter(&self, limit: Duration) -> Result<Entered<'_>, FetchError> {
         loop {
             // Made before the state is read, so that no change in between is missed.
-            let changed = self.changed.notified();
-            {
+            let mut changed = pin!(self.changed.notified());
+            let lapses_at = {
+                let now = self.clock.now();
                 let mut state = self.lock();
-                if let Some((error, _)) = state.refusal(self.clock.now()) {
+                if let Some((error, _)) = state.refusal(now) {
                     return Err(error);
                 }
-                if state.running < state.width {
-                    state.running += 1;
-                    return Ok(Entered { gate: self });
+                match state.enter(now, limit) {
+                    Ok(number) => {
+                        return Ok(Entered {
+                            gate: self,
+                            number: Some(number),
+                        });
+                    }
+                    Err(lapses_at) => lapses_at,
                 }
-            }
-            changed.await;
+            };
+            let mut lapse = Deadline::new(&self.clock, lapses_at);
+            std::future::poll_fn(|cx| match changed.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => lapse.poll_reached(cx),
+            })
+            .await;
+        }
+    }
+
+    /// For a fetch within a fetch, which waits for it: the two take one place.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`enter`](Self::enter).
+    pub(crate) fn enter_within(&self) -> Result<Entered<'_>, FetchError> {
+        match self.refusal(self.clock.now()) {
+            Some((error, _)) => Err(error),
+            None => Ok(Entered {
+                gate: self,
+                number: None,
+            }),
         }
     }
 
@@ -79,41 +129,38 @@ impl Gate {
         self.lock().refusal(now)
     }
 
-    /// A fetch that began at `began` succeeded: what was wrong before is over.
-    pub(crate) fn succeeded(&self, began: Instant) {
+    /// A fetch that began at `began` was answered, be it by an error that concerns one key: what was
+    /// wrong before is over.
+    pub(crate) fn answered(&self, began: Instant) {
         let over = {
             let mut state = self.lock();
             let over = state.pause.succeed(began);
             if !state.pause.is_failing() {
-                state.width = WIDEST.min(state.width + 1);
+                state.credit = MAX_CREDIT.min(state.credit + CREDIT_PER_ANSWER);
             }
             over
         };
-        drop(over);
-        // For the wider gate; whoever leaves makes room for another.
+        discard(over);
+        // Whoever leaves makes room for one; there may be room for another.
         self.changed.notify_one();
     }
 
-    /// A fetch that began at `began` failed, and the failure concerns every key. Returns the end of
-    /// the pause.
-    pub(crate) fn failed(&self, began: Instant, now: Instant, error: FetchError) -> Instant {
-        let (replaced, until) = {
+    /// A fetch that began at `began` failed, and the failure concerns every key.
+    pub(crate) fn failed(&self, began: Instant, now: Instant, error: FetchError) {
+        let replaced = {
             let mut state = self.lock();
-            state.width = 1;
-            let replaced = state.pause.fail(began, now, error);
-            let until = state.pause.at(now).map_or(now, |(_, until)| until);
-            (replaced, until)
+            state.credit = 0;
+            state.pause.fail(began, now, error)
         };
-        drop(replaced);
+        discard(replaced);
         // Whoever is in the queue gets the failure now.
         self.changed.notify_waiters();
-        until
     }
 
     /// Ends the pause by hand.
     pub(crate) fn reset(&self) {
         let over = self.lock().pause.end();
-        drop(over);
+        discard(over);
         self.changed.notify_waiters();
     }
 
@@ -136,12 +183,39 @@ impl State {
         let (error, until) = self.pause.at(now)?;
         Some((error.clone(), until))
     }
+
+    /// Takes a place, or says when one becomes free at the latest.
+    fn enter(&mut self, now: Instant, limit: Duration) -> Result<u64, Instant> {
+        self.running.retain(|running| now < running.lapses_at);
+        let lapses_at = self.running.iter().map(|running| running.lapses_at).min();
+        if let Some(lapses_at) = lapses_at {
+            if self.credit == 0 || self.running.len() == PLACES {
+                return Err(lapses_at);
+            }
+        }
+        self.credit = self.credit.saturating_sub(1);
+        self.entered += 1;
+        self.running.push(Running {
+            number: self.entered,
+            lapses_at: now.after(limit),
+        });
+        Ok(self.entered)
+    }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.gate.lock().running -= 1;
-        self.gate.changed.notify_one();
+        let Some(number) = self.number else {
+            return;
+        };
+        let mut state = self.gate.lock();
+        state.running.retain(|running| running.number != number);
+        drop(state);
+        if self.gate.undriven.load(Ordering::Relaxed) {
+            self.gate.changed.notify_waiters();
+        } else {
+            self.gate.changed.notify_one();
+        }
     }
 }
 
@@ -167,52 +241,103 @@ mod tests {
         (clock, gate)
     }
 
+    const LIMIT: Duration = Duration::from_secs(30);
+
     #[test]
     fn four_enter_at_first_and_the_fifth_waits_for_one_to_leave() {
         let (_, gate) = gate();
-        let mut inside: Vec<_> = (0..AT_FIRST)
-            .map(|_| assert_ready_ok!(spawn(gate.enter()).poll()))
+        let mut inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
             .collect();
-        let mut fifth = spawn(gate.enter());
+        let mut fifth = spawn(gate.enter(LIMIT));
 
         assert_pending!(fifth.poll());
         inside.pop();
         assert!(fifth.is_woken());
+        assert_pending!(fifth.poll(), "none was answered");
+        inside.clear();
         let _fifth = assert_ready_ok!(fifth.poll());
     }
 
     #[test]
-    fn success_opens_the_gate_to_sixteen() {
+    fn answers_open_the_gate_to_sixteen_at_once() {
+        let (clock, gate) = gate();
+        let mut inside = Vec::new();
+        for _ in 0..100 {
+            match spawn(gate.enter(LIMIT)).poll() {
+                Poll::Ready(entered) => inside.push(entered.unwrap()),
+                Poll::Pending => gate.answered(clock.now()),
+            }
+        }
+
+        assert_eq!(inside.len(), PLACES);
+        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+    }
+
+    #[test]
+    fn what_was_answered_long_ago_lets_in_no_more_than_four() {
         let (clock, gate) = gate();
         for _ in 0..100 {
-            gate.succeeded(clock.now());
+            gate.answered(clock.now());
         }
-        let inside: Vec<_> = (0..WIDEST)
-            .map(|_| assert_ready_ok!(spawn(gate.enter()).poll()))
+        let inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
             .collect();
 
-        assert_eq!(inside.len(), 16);
-        assert_pending!(spawn(gate.enter()).poll());
+        assert_eq!(inside.len(), 4);
+        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+    }
+
+    #[test]
+    fn a_place_that_nobody_gives_back_becomes_free_at_its_limit() {
+        let (clock, gate) = gate();
+        let lost: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .collect();
+        let mut next = spawn(gate.enter(LIMIT));
+        assert_pending!(next.poll());
+
+        clock.advance(LIMIT);
+        assert!(next.is_woken());
+        let next = assert_ready_ok!(next.poll());
+        // Late, they do not take the place of another with them.
+        drop(lost);
+        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+        drop(next);
+    }
+
+    #[test]
+    fn a_fetch_within_a_fetch_takes_no_place() {
+        let (_, gate) = gate();
+        let inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .collect();
+
+        assert!(gate.enter_within().is_ok());
+        drop(inside);
+        gate.close();
+        assert!(gate.enter_within().is_err());
     }
 
     #[test]
     fn a_failure_turns_away_the_queue_and_then_lets_one_in_at_a_time() {
         let (clock, gate) = gate();
-        let inside: Vec<_> = (0..AT_FIRST)
-            .map(|_| assert_ready_ok!(spawn(gate.enter()).poll()))
+        let inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
             .collect();
-        let mut queued = spawn(gate.enter());
+        let mut queued = spawn(gate.enter(LIMIT));
         assert_pending!(queued.poll());
 
         let now = clock.now();
-        let until = gate.failed(now, now, FetchError::unavailable("down"));
+        gate.failed(now, now, FetchError::unavailable("down"));
+        let (_, until) = gate.refusal(now).unwrap();
         assert!(queued.is_woken());
         assert_ready_err!(queued.poll().map(|entered| entered.map(drop)));
         drop(inside);
 
         clock.advance(until.since(now));
-        let _probe = assert_ready_ok!(spawn(gate.enter()).poll());
-        assert_pending!(spawn(gate.enter()).poll());
+        let _probe = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
+        assert_pending!(spawn(gate.enter(LIMIT)).poll());
     }
 
     #[test]
@@ -229,10 +354,10 @@ mod tests {
     #[test]
     fn a_closed_gate_turns_everyone_away() {
         let (clock, gate) = gate();
-        let inside: Vec<_> = (0..AT_FIRST)
-            .map(|_| assert_ready_ok!(spawn(gate.enter()).poll()))
+        let inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
             .collect();
-        let mut queued = spawn(gate.enter());
+        let mut queued = spawn(gate.enter(LIMIT));
         assert_pending!(queued.poll());
 
         gate.close();
@@ -240,6 +365,10 @@ mod tests {
         assert_eq!(error.kind(), FetchErrorKind::Closed);
         drop(inside);
         clock.advance(Duration::from_secs(3600));
-        assert_ready_err!(spawn(gate.enter()).poll().map(|entered| entered.map(drop)));
+        assert_ready_err!(
+            spawn(gate.enter(LIMIT))
+                .poll()
+                .map(|entered| entered.map(drop))
+        );
     }
 }

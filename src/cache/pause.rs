@@ -93,6 +93,8 @@ impl Pause {
 /// Whether a failure concerns only the key that was asked for.
 pub(crate) fn is_of_one_key(error: &FetchError) -> bool {
     match error.kind() {
+        // What an issuer asks for by `Retry-After` is about itself.
+        _ if error.retry_after().is_some() => false,
         FetchErrorKind::InvalidRequest | FetchErrorKind::Expired => true,
         FetchErrorKind::Unavailable
         | FetchErrorKind::Denied

@@ -1,8 +1,9 @@
 //! What is held for one key: the current token, to be read without waiting, and beside it, under a lock,
 //! what happens to it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 
@@ -33,6 +34,8 @@ pub(crate) struct Held {
     /// From when on a hit starts a fetch. Never later than the end of the token, so that a hit need not
     /// compare twice. It is put off while a fetch runs and while none may begin.
     refresh_at: AtomicU64,
+    /// A server rejected it, and it is in use for want of another.
+    was_rejected: AtomicBool,
 }
 
 /// The cold side. Never held across an `.await` or somebody else's code.
@@ -118,6 +121,7 @@ impl Slot {
             token,
             generation,
             refresh_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
+            was_rejected: AtomicBool::new(false),
             schedule,
         });
         self.current.store(Some(Arc::clone(&held)));
@@ -141,7 +145,8 @@ impl Slot {
         let Some(held) = state.condemned.take_if(|held| held.is_usable(now)) else {
             return;
         };
-        held.refresh_from(retry_at);
+        held.was_rejected.store(true, Ordering::Relaxed);
+        held.put_off(retry_at);
         self.current.store(Some(held));
     }
 
@@ -176,26 +181,38 @@ impl Held {
         now < self.schedule.expires_at
     }
 
+    /// Whether a server rejected it. Then it is in use for want of another.
+    pub(crate) fn was_rejected(&self) -> bool {
+        self.was_rejected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn left(&self, now: Instant) -> Duration {
+        self.schedule.expires_at.since(now)
+    }
+
     /// Lets hits pass as if the token were fresh until `retry_at`, if that is later than planned.
     pub(crate) fn put_off(&self, retry_at: Instant) {
-        self.refresh_from(retry_at.max(self.schedule.refresh_at));
+        let at = retry_at.max(self.planned()).min(self.schedule.expires_at);
+        self.refresh_at.store(at.as_nanos(), Ordering::Relaxed);
     }
 
     /// Undoes [`put_off`](Self::put_off).
     pub(crate) fn put_back(&self) {
-        self.refresh_from(self.schedule.refresh_at);
+        self.refresh_at
+            .store(self.planned().as_nanos(), Ordering::Relaxed);
     }
 
-    fn refresh_from(&self, at: Instant) {
-        let at = at.min(self.schedule.expires_at);
-        self.refresh_at.store(at.as_nanos(), Ordering::Relaxed);
+    fn planned(&self) -> Instant {
+        if self.was_rejected() {
+            Instant::from_nanos(0)
+        } else {
+            self.schedule.refresh_at
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(seconds: u64) -> Instant {
@@ -252,6 +269,12 @@ mod tests {
         slot.reprieve(&mut slot.lock(), at(10), at(20));
         let held = slot.usable(at(10)).unwrap();
         assert!(held.is_fresh(at(19)) && !held.is_fresh(at(20)));
+        assert!(held.was_rejected());
+        // Also after the next failure, and not only when it would have been stale anyway.
+        held.put_off(at(30));
+        assert!(held.is_fresh(at(29)) && !held.is_fresh(at(30)));
+        held.put_back();
+        assert!(!held.is_fresh(at(0)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::clock::Instant;
 use super::slot::Slot;
+use crate::error::discard;
 use crate::provider::TokenRequest;
 
 /// How many keys are kept, unless set.
@@ -42,7 +43,7 @@ impl Slots {
         let slot = Arc::clone(slot);
         drop(slots);
         // Outside of the lock: the last error of a provider is among them.
-        drop(forgotten);
+        discard(forgotten);
         slot
     }
 
