@@ -28,7 +28,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -103,7 +102,7 @@ where
         response: S::Future,
         authorized: Authorized<P>,
         generation: u64,
-        retry: Option<(S, Kept<R, B>)>,
+        retry: Option<(S, R::Kept)>,
     ) -> Self {
         let attempt = Attempt::First(retry);
         let sent = Some(Sent {
@@ -120,7 +119,7 @@ where
         service: S,
         authorized: Authorized<P>,
         request: Request<R::Body>,
-        kept: Option<Kept<R, B>>,
+        kept: Option<R::Kept>,
     ) -> Self {
         let next = Box::new(Prepare {
             service,
@@ -195,24 +194,6 @@ pub(crate) struct Authorized<P> {
     slot: Option<Arc<Slot>>,
 }
 
-/// What it takes to make the same request again, as the caller made it.
-pub(crate) struct Kept<R: Replay<B>, B> {
-    parts: Parts,
-    body: R::Kept,
-}
-
-impl<R: Replay<B>, B> Kept<R, B> {
-    pub(crate) fn new(parts: Parts, body: R::Kept) -> Self {
-        Self { parts, body }
-    }
-
-    /// `None` if the body cannot be replayed after all.
-    fn into_request(self) -> Option<Request<R::Body>> {
-        let body = R::replay(self.body)?;
-        Some(Request::from_parts(self.parts, body))
-    }
-}
-
 impl<P: TokenProvider> Authorized<P> {
     pub(crate) fn new(config: Arc<Config<P>>, slot: Option<Arc<Slot>>) -> Self {
         Self { config, slot }
@@ -241,7 +222,7 @@ struct Sent<S, P, R: Replay<B>, B> {
 
 enum Attempt<S, R: Replay<B>, B> {
     /// With what it takes to send it again, if that can be done.
-    First(Option<(S, Kept<R, B>)>),
+    First(Option<(S, R::Kept)>),
     Second,
 }
 
@@ -277,7 +258,7 @@ where
         if let Verdict::Keep(reason) = verdict {
             return Judgement::Done(not_retried(response, reason));
         }
-        let again = retry.and_then(|(service, kept)| Some((service, kept.into_request()?)));
+        let again = retry.and_then(|(service, kept)| Some((service, R::replay(kept)?)));
         let Some((service, request)) = again else {
             let reason = NotRetriedReason::BodyNotReplayable;
             return Judgement::Done(not_retried(response, reason));
@@ -303,7 +284,7 @@ fn not_retried<B>(mut response: Response<B>, reason: NotRetriedReason) -> Respon
     response
 }
 
-/// So often a token may expire while the service becomes ready, before the request fails.
+/// So often a token may become useless while the service becomes ready, before the request fails.
 const MAX_ROUNDS: u8 = 3;
 
 /// A request that waits to be sent.
@@ -322,7 +303,7 @@ where
 }
 
 enum Purpose<Response, R: Replay<B>, B> {
-    First(Option<Kept<R, B>>),
+    First(Option<R::Kept>),
     Again {
         rejected: u64,
         /// What the caller gets if there is no other token. Dropped before the service is made ready
@@ -400,13 +381,17 @@ where
                     ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
                     // Taken only now, so that it cannot expire in between.
                     let now = engine.now();
-                    let newest = self.authorized.slot().usable(now);
-                    if let Some(newest) = newest.filter(|h| rejected != Some(h.generation)) {
-                        return Poll::Ready(Ok(self.send(newest)));
-                    }
-                    if held.is_usable(now) {
-                        let held = Arc::clone(held);
-                        return Poll::Ready(Ok(self.send(held)));
+                    match self.authorized.slot().usable(now) {
+                        Some(newest) if rejected != Some(newest.generation) => {
+                            return Poll::Ready(Ok(self.send(newest)));
+                        }
+                        // The one that was rejected is back in use, which is no reason to send it again.
+                        Some(_) if held.is_usable(now) => {
+                            let held = Arc::clone(held);
+                            return Poll::Ready(Ok(self.send(held)));
+                        }
+                        // It has expired, or somebody else's request was rejected.
+                        _ => {}
                     }
                     self.rounds += 1;
                     if self.rounds == MAX_ROUNDS {

@@ -9,7 +9,7 @@ use tower_service::Service;
 use crate::cache::TokenCache;
 use crate::config::{Admission, Config};
 use crate::error::BoxError;
-use crate::future::{Authorized, Kept, ResponseFuture};
+use crate::future::{Authorized, ResponseFuture};
 use crate::provider::TokenProvider;
 use crate::replay::{InMemory, Replay};
 
@@ -83,8 +83,7 @@ where
             Admission::Refuse(error) => return ResponseFuture::refused(error),
         };
         let authorized = Authorized::new(Arc::clone(&self.config), slot);
-        let (body, kept) = self.replay.keep(body);
-        let kept = kept.map(|body| Kept::new(parts.clone(), body));
+        let (body, kept) = self.replay.keep(&parts, body);
         let mut request = Request::from_parts(parts, body);
 
         match authorized.try_authorize(&mut request) {

@@ -2,6 +2,8 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
 use http_body_util::{Empty, Full};
 
 use super::Replay;
@@ -18,18 +20,18 @@ pub struct InMemory;
 
 impl<B: 'static> Replay<B> for InMemory {
     type Body = B;
-    type Kept = B;
+    type Kept = Request<B>;
 
     fn pass(&self, body: B) -> B {
         body
     }
 
-    fn keep(&self, body: B) -> (B, Option<B>) {
-        let kept = copy(&body);
+    fn keep(&self, head: &Parts, body: B) -> (B, Option<Request<B>>) {
+        let kept = copy(&body).map(|body| Request::from_parts(head.clone(), body));
         (body, kept)
     }
 
-    fn replay(kept: B) -> Option<B> {
+    fn replay(kept: Request<B>) -> Option<Request<B>> {
         Some(kept)
     }
 }
@@ -96,7 +98,8 @@ mod tests {
         struct NeitherCloneNorSync(#[allow(dead_code)] std::cell::Cell<u8>);
 
         let body = NeitherCloneNorSync(std::cell::Cell::new(1));
-        assert!(InMemory.keep(body).1.is_none());
+        let (head, body) = Request::new(body).into_parts();
+        assert!(InMemory.keep(&head, body).1.is_none());
         assert!(copy(&1_u8).is_none());
     }
 }

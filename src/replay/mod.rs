@@ -14,30 +14,36 @@
 //! # Ok::<(), tower_bearer::origin::InvalidOrigin>(())
 //! ```
 
+use std::convert::Infallible;
+
+use http::Request;
+use http::request::Parts;
+
 mod in_memory;
 
 pub use self::in_memory::InMemory;
 
-/// Decides how bodies of type `B` are replayed.
+/// Decides which requests with bodies of type `B` are replayed, and how.
 pub trait Replay<B>: Clone {
     /// The body that the inner service gets.
     type Body;
 
-    /// What is kept to replay a body.
+    /// What is kept to make the same request again.
     type Kept;
 
-    /// Takes a body that is sent once and never again.
+    /// Takes the body of a request that is sent once and never again.
     fn pass(&self, body: B) -> Self::Body;
 
-    /// Takes a body that may have to be sent again, and keeps what that takes, if it can be done.
+    /// Takes the body of a request that may have to be sent again, and keeps what that takes, if it can
+    /// be done. `head` is the request as the caller made it, without a token.
     ///
     /// Must neither wait nor read ahead.
-    fn keep(&self, body: B) -> (Self::Body, Option<Self::Kept>);
+    fn keep(&self, head: &Parts, body: B) -> (Self::Body, Option<Self::Kept>);
 
-    /// The same body once more. Called at most once, after the first was rejected.
+    /// The same request once more. Called at most once, after the first was rejected.
     ///
     /// `None` if it cannot be replayed after all.
-    fn replay(kept: Self::Kept) -> Option<Self::Body>;
+    fn replay(kept: Self::Kept) -> Option<Request<Self::Body>>;
 }
 
 /// Replays nothing: every request is sent once.
@@ -48,17 +54,17 @@ pub struct Never;
 
 impl<B> Replay<B> for Never {
     type Body = B;
-    type Kept = std::convert::Infallible;
+    type Kept = Infallible;
 
     fn pass(&self, body: B) -> B {
         body
     }
 
-    fn keep(&self, body: B) -> (B, Option<Self::Kept>) {
+    fn keep(&self, _: &Parts, body: B) -> (B, Option<Infallible>) {
         (body, None)
     }
 
-    fn replay(kept: Self::Kept) -> Option<B> {
+    fn replay(kept: Infallible) -> Option<Request<B>> {
         match kept {}
     }
 }
