@@ -7,6 +7,7 @@ use futures_timer::Delay;
 use futures_util::FutureExt;
 
 #[cfg(any(test, feature = "test-util"))]
+#[cfg_attr(not(feature = "test-util"), allow(unreachable_pub))] // Then it is for our tests alone.
 pub use self::manual::ManualClock;
 
 /// A point in time: nanoseconds since an origin of the clock's choice.
@@ -145,6 +146,7 @@ mod system {
 }
 
 #[cfg(any(test, feature = "test-util"))]
+#[cfg_attr(not(feature = "test-util"), allow(unreachable_pub))]
 mod manual {
     use std::fmt;
     use std::sync::{Arc, Mutex, PoisonError};
