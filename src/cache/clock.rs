@@ -7,7 +7,8 @@ use futures_timer::Delay;
 use futures_util::FutureExt;
 
 #[cfg(any(test, feature = "test-util"))]
-#[cfg_attr(not(feature = "test-util"), allow(unreachable_pub))] // Then it is for our tests alone.
+#[cfg_attr(not(feature = "test-util"), allow(unreachable_pub))]
+// Then it is for our tests alone.
 pub use self::manual::ManualClock;
 
 /// A point in time: nanoseconds since an origin of the clock's choice.

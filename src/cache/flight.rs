@@ -45,13 +45,19 @@ pub(crate) struct Flight {
 struct Shared {
     /// Locked to poll, and only tried: whoever finds it locked is woken when there is something to do.
     fetch: Mutex<Option<BoxFuture<'static, Outcome>>>,
-    state: Mutex<State>,
+    waiters: Arc<Waiters>,
     /// Where the fetch was started.
     runtime: Option<Handle>,
     /// Tells the fetches of one cache from others.
     family: usize,
     /// Set once no task drives a fetch of the family.
     undriven: Arc<AtomicBool>,
+}
+
+/// Those who wait. The fetch's waker: apart from the fetch, which may hold it.
+#[derive(Default)]
+struct Waiters {
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -72,7 +78,7 @@ impl Flight {
         Self {
             shared: Arc::new(Shared {
                 fetch: Mutex::new(Some(Box::pin(fetch))),
-                state: Mutex::default(),
+                waiters: Arc::default(),
                 runtime: Handle::try_current().ok(),
                 family,
                 undriven,
@@ -91,7 +97,7 @@ impl Flight {
         };
         let id = runtime.id();
         {
-            let mut state = self.shared.lock();
+            let mut state = self.shared.waiters.lock();
             if state.outcome.is_some() || state.drivers.contains(&id) {
                 return;
             }
@@ -111,7 +117,7 @@ impl Flight {
 
     /// Waits for the fetch, and drives it meanwhile.
     pub(crate) fn join(&self) -> Join {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.waiters.lock();
         state.joined += 1;
         Join {
             shared: Arc::clone(&self.shared),
@@ -137,12 +143,12 @@ impl Future for Join {
 impl Drop for Join {
     fn drop(&mut self) {
         let waker = {
-            let mut state = self.shared.lock();
+            let mut state = self.shared.waiters.lock();
             state.waiting.remove(&self.number)
         };
         if waker.is_none() {
             // It was woken, and has not looked: somebody else must.
-            self.shared.wake_all();
+            self.shared.waiters.wake_all();
         }
     }
 }
@@ -155,21 +161,21 @@ struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.waiters.lock();
         state.drivers.retain(|id| *id != self.runtime);
         let is_over = state.outcome.is_some();
         drop(state);
         if !is_over {
             self.shared.undriven.store(true, Ordering::Relaxed);
-            self.shared.wake_all();
+            self.shared.waiters.wake_all();
         }
     }
 }
 
 impl Shared {
-    fn poll(self: &Arc<Self>, number: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(&self, number: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
         let (replaced, starter_lives) = {
-            let mut state = self.lock();
+            let mut state = self.waiters.lock();
             if let Some(outcome) = &state.outcome {
                 return Poll::Ready(outcome.clone());
             }
@@ -188,19 +194,19 @@ impl Shared {
         };
         let Some(running) = fetch.as_mut() else {
             // It came to its end in between.
-            let outcome = self.lock().outcome.clone();
+            let outcome = self.waiters.lock().outcome.clone();
             return Poll::Ready(outcome.expect("a fetch is dropped with its outcome"));
         };
         let outcome = {
             let _entered = self.enter(starter_lives);
             let _within = Within::enter(self.family);
-            let waker = Waker::from(Arc::clone(self));
+            let waker = Waker::from(Arc::clone(&self.waiters));
             std::task::ready!(running.poll_unpin(&mut Context::from_waker(&waker)))
         };
-        self.lock().outcome = Some(outcome.clone());
+        self.waiters.lock().outcome = Some(outcome.clone());
         *fetch = None;
         drop(fetch);
-        self.wake_all();
+        self.waiters.wake_all();
         Poll::Ready(outcome)
     }
 
@@ -210,7 +216,9 @@ impl Shared {
         let starter = self.runtime.as_ref()?;
         (starter_lives || Handle::try_current().is_err()).then(|| starter.enter())
     }
+}
 
+impl Waiters {
     fn wake_all(&self) {
         let waiting = mem::take(&mut self.lock().waiting);
         waiting.into_values().for_each(Waker::wake);
@@ -221,7 +229,7 @@ impl Shared {
     }
 }
 
-impl Wake for Shared {
+impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_all();
     }
