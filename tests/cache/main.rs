@@ -1,0 +1,19 @@
+//! The token cache by itself, without the layer.
+
+mod keys;
+mod secrets;
+mod single_flight;
+mod support;
+
+#[cfg(feature = "test-util")]
+mod backoff;
+#[cfg(feature = "test-util")]
+mod failures;
+#[cfg(feature = "test-util")]
+mod freshness;
+#[cfg(feature = "test-util")]
+mod handle;
+#[cfg(feature = "test-util")]
+mod rejection;
+#[cfg(feature = "test-util")]
+mod runtimes;
