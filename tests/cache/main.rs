@@ -10,6 +10,8 @@ mod backoff;
 #[cfg(feature = "test-util")]
 mod failures;
 #[cfg(feature = "test-util")]
+mod findings;
+#[cfg(feature = "test-util")]
 mod freshness;
 #[cfg(feature = "test-util")]
 mod handle;
