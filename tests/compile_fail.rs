@@ -1,0 +1,69 @@
+//! What does not compile, and what the compiler says.
+
+use std::fs;
+use std::panic::catch_unwind;
+
+use tower_bearer::BearerAuthLayer;
+use tower_bearer::provider::BoxTokenProvider;
+
+/// Takes the place of a constructor that names no origin, as long as there is none.
+trait Unconstructible {
+    #[allow(clippy::new_ret_no_self)]
+    fn new() -> &'static str {
+        "not a constructor"
+    }
+}
+
+impl<P> Unconstructible for BearerAuthLayer<P> {}
+
+#[test]
+fn there_is_no_layer_without_a_choice_of_origins() {
+    type Layer = BearerAuthLayer<BoxTokenProvider>;
+
+    assert_eq!(Layer::new(), "not a constructor");
+    static_assertions::assert_not_impl_any!(Layer: Default, From<BoxTokenProvider>);
+}
+
+/// The cases and what of the compiler's answer is ours, or an error code: the rest is worded differently
+/// by every version, and lists whatever else there is.
+const CASES: [(&str, &[&str]); 2] = [
+    ("no_origin", &["error[E0061]"]),
+    (
+        "not_a_provider",
+        &[
+            "error[E0277]: `Wrong` is neither a provider of access tokens nor a `TokenCache`",
+            "error[E0277]: `Wrong` does not provide access tokens",
+            "not a `TokenProvider`",
+            "for a closure, use `tower_bearer::token_fn(|cx| async move { .. })`",
+            "for a fixed token, use `tower_bearer::provider::StaticToken`",
+        ],
+    ),
+];
+
+#[test]
+fn the_compiler_says_what_is_missing() {
+    let said = |case| format!("wip/{case}.stderr");
+    for (case, _) in CASES {
+        // Of an earlier run, if there was one.
+        let _ = fs::remove_file(said(case));
+    }
+
+    // Without texts to compare with, it writes those that it got and panics.
+    let _panics = catch_unwind(|| {
+        let cases = trybuild::TestCases::new();
+        for (case, _) in CASES {
+            cases.compile_fail(format!("tests/compile_fail/{case}.rs"));
+        }
+    });
+
+    for (case, expected) in CASES {
+        let said = fs::read_to_string(said(case)).expect("does not compile");
+        for text in expected {
+            assert!(said.contains(text), "{case}: expected {text:?} in\n{said}");
+        }
+        let errors = said.matches("error[").count();
+        let codes = expected.iter().filter(|text| text.starts_with("error["));
+        assert_eq!(errors, codes.count(), "{case}: no other errors in\n{said}");
+    }
+    fs::remove_dir_all("wip").unwrap();
+}

@@ -1,0 +1,249 @@
+//! What the tests of the layer share: an issuer, an API that insists on being polled ready, and gates.
+
+// Each test binary uses a part of it, and a panic here is a failed test.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use tokio::sync::watch;
+use tower::Service;
+use tower_bearer::error::BoxError;
+use tower_bearer::rejection::{NotRetried, NotRetriedReason};
+use tower_bearer::{AccessToken, BearerAuthLayer, FetchContext, TokenProvider};
+
+pub(crate) mod permits;
+pub(crate) mod socket;
+
+pub(crate) const ORIGIN: &str = "https://api.example.com";
+pub(crate) const URL: &str = "https://api.example.com/items?page=2";
+
+pub(crate) fn layer(issuer: &Issuer) -> BearerAuthLayer<Issuer> {
+    BearerAuthLayer::for_origin(issuer.clone(), ORIGIN).unwrap()
+}
+
+pub(crate) fn get(uri: &str) -> Request<String> {
+    Request::get(uri).body(String::new()).unwrap()
+}
+
+pub(crate) fn token(text: &str) -> AccessToken {
+    AccessToken::new(text)
+        .unwrap()
+        .with_expires_in(Duration::from_secs(3600))
+}
+
+/// The only token that a request carries.
+pub(crate) fn bearer<B>(request: &Request<B>) -> Option<&str> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let value = values.next()?.to_str().unwrap();
+    assert!(values.next().is_none(), "more than one Authorization");
+    Some(value.strip_prefix("Bearer ").unwrap_or(value))
+}
+
+pub(crate) fn reason<B>(response: &Response<B>) -> Option<&NotRetriedReason> {
+    response.extensions().get().map(NotRetried::reason)
+}
+
+/// Lets nothing pass until it is opened.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Gate {
+    pub(crate) fn new(open: bool) -> Self {
+        let open = Arc::new(watch::Sender::new(open));
+        Self { open }
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    pub(crate) fn shut(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub(crate) async fn pass(&self) {
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.unwrap();
+    }
+}
+
+/// Issues `token-1`, `token-2` and so on, unless told otherwise.
+#[derive(Clone)]
+pub(crate) struct Issuer {
+    asked: Arc<watch::Sender<Vec<FetchContext>>>,
+    script: Arc<Mutex<VecDeque<Result<AccessToken, BoxError>>>>,
+    pub(crate) gate: Gate,
+}
+
+impl Issuer {
+    pub(crate) fn new() -> Self {
+        Self {
+            asked: Arc::default(),
+            script: Arc::default(),
+            gate: Gate::new(true),
+        }
+    }
+
+    /// Answers so first.
+    pub(crate) fn answering(
+        answers: impl IntoIterator<Item = Result<AccessToken, BoxError>>,
+    ) -> Self {
+        let issuer = Self::new();
+        issuer.script.lock().unwrap().extend(answers);
+        issuer
+    }
+
+    pub(crate) fn fetches(&self) -> usize {
+        self.asked.borrow().len()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<FetchContext> {
+        self.asked.borrow().clone()
+    }
+
+    pub(crate) async fn asked_times(&self, n: usize) {
+        let mut asked = self.asked.subscribe();
+        asked.wait_for(|asked| asked.len() == n).await.unwrap();
+    }
+}
+
+impl TokenProvider for Issuer {
+    async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+        self.asked.send_modify(|asked| asked.push(cx));
+        let usual = token(&format!("token-{}", self.fetches()));
+        let answer = self.script.lock().unwrap().pop_front();
+        self.gate.pass().await;
+        answer.unwrap_or(Ok(usual))
+    }
+}
+
+type Answer = dyn Fn(&Parts) -> Response<String> + Send + Sync;
+
+/// The service below the layer. Panics if it is called without having been polled ready, or twice for
+/// once; a clone has to be made ready anew.
+pub(crate) struct Api<B> {
+    shared: Arc<Shared<B>>,
+    ready: bool,
+}
+
+struct Shared<B> {
+    answer: Box<Answer>,
+    gate: Gate,
+    sent: Mutex<Vec<Request<B>>>,
+    arrived: watch::Sender<usize>,
+}
+
+impl<B> Api<B> {
+    pub(crate) fn answering(
+        answer: impl Fn(&Parts) -> Response<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                answer: Box::new(answer),
+                gate: Gate::new(true),
+                sent: Mutex::default(),
+                arrived: watch::Sender::new(0),
+            }),
+            ready: false,
+        }
+    }
+
+    pub(crate) fn accepting() -> Self {
+        Self::rejecting(&[])
+    }
+
+    /// Rejects these tokens; the body of the 401 names the one it was for.
+    pub(crate) fn rejecting(tokens: &'static [&'static str]) -> Self {
+        Self::answering(move |parts| {
+            let request = Request::from_parts(parts.clone(), ());
+            match bearer(&request) {
+                Some(token) if tokens.contains(&token) => unauthorized(&format!("no {token}")),
+                _ => Response::new("welcome".to_owned()),
+            }
+        })
+    }
+
+    /// Answers come once it is open.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    /// What was sent since the last time.
+    pub(crate) fn sent(&self) -> Vec<Request<B>> {
+        std::mem::take(&mut self.shared.sent.lock().unwrap())
+    }
+
+    /// The tokens of what was sent since the last time.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        let sent = self.sent();
+        let tokens = sent.iter().map(|request| bearer(request).unwrap_or("none"));
+        tokens.map(str::to_owned).collect()
+    }
+
+    pub(crate) async fn arrived(&self, n: usize) {
+        let mut arrived = self.shared.arrived.subscribe();
+        arrived.wait_for(|arrived| *arrived == n).await.unwrap();
+    }
+}
+
+pub(crate) fn unauthorized(body: &str) -> Response<String> {
+    Response::builder()
+        .status(StatusCode::UNAUTHORIZED)
+        .body(body.to_owned())
+        .unwrap()
+}
+
+impl<B> Clone for Api<B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            ready: false,
+        }
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for Api<B> {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        assert!(
+            std::mem::take(&mut self.ready),
+            "called without being ready"
+        );
+        let (parts, body) = request.into_parts();
+        let response = (self.shared.answer)(&parts);
+        let request = Request::from_parts(parts, body);
+        self.shared.sent.lock().unwrap().push(request);
+        self.shared.arrived.send_modify(|arrived| *arrived += 1);
+        let gate = self.shared.gate.clone();
+        Box::pin(async move {
+            gate.pass().await;
+            Ok(response)
+        })
+    }
+}
+
+/// For tests with paused time, in which whatever hangs reaches the limit at once.
+pub(crate) async fn without_hanging<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(3600);
+    let result = tokio::time::timeout(limit, future).await;
+    result.expect("hangs")
+}

@@ -1,0 +1,120 @@
+//! What the types of the layer promise.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use tower::{Layer, Service};
+use tower_bearer::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
+use tower_bearer::future::ResponseFuture;
+use tower_bearer::provider::BoxTokenProvider;
+use tower_bearer::rejection::NotRetried;
+use tower_bearer::replay::{InMemory, Never};
+use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind};
+
+use self::layer_support::socket::HttpClient;
+use self::layer_support::{Issuer, URL, get, layer};
+
+mod layer_support;
+
+type Body = Full<Bytes>;
+type Auth<R = InMemory> = BearerAuth<HttpClient, BoxTokenProvider, R>;
+
+assert_impl_all!(BearerAuthLayer<BoxTokenProvider>: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(Auth: Clone, Send, Sync, Service<Request<Body>, Error = BoxError>);
+assert_impl_all!(Auth<Never>: Clone, Send, Sync, Service<Request<Body>, Error = BoxError>);
+assert_impl_all!(ResponseFuture<HttpClient, BoxTokenProvider, InMemory, Body>: Send, Future);
+assert_impl_all!(ResponseFuture<HttpClient, BoxTokenProvider, Never, Body>: Send, Future);
+assert_impl_all!(FetchError: std::error::Error, Clone, Send, Sync);
+assert_impl_all!(OriginNotAllowed: std::error::Error, Send, Sync);
+assert_impl_all!(MissingTokenRequest: std::error::Error, Send, Sync);
+assert_impl_all!(NotRetried: std::fmt::Display, Clone, Send, Sync);
+
+/// A body of which nothing but `Send` is known.
+struct Odd(#[allow(dead_code)] Cell<u8>);
+assert_not_impl_any!(Odd: Clone, Sync, Default);
+
+/// A service of which nothing but `Clone` is known, whose future is neither `Unpin` nor `Send`, and
+/// whose response cannot be copied.
+#[derive(Clone)]
+struct Frugal;
+
+impl<B> Service<Request<B>> for Frugal {
+    type Response = Response<Odd>;
+    type Error = &'static str;
+    type Future = Small;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Small {
+        Small {
+            _anything: [0; 2],
+            _not_unpin: std::marker::PhantomPinned,
+            _not_send: PhantomData,
+        }
+    }
+}
+
+struct Small {
+    _anything: [u64; 2],
+    _not_unpin: std::marker::PhantomPinned,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Future for Small {
+    type Output = Result<Response<Odd>, &'static str>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(Response::new(Odd(Cell::new(1)))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_need_be_neither_clone_nor_sync_nor_default_and_a_future_neither_send_nor_unpin() {
+    let request = || Request::get(URL).body(Odd(Cell::new(1))).unwrap();
+    let layer = layer(&Issuer::new());
+
+    let response = layer.layer(Frugal).call(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let never = layer.with_replay(Never);
+    let response = never.layer(Frugal).call(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn the_response_type_is_unchanged() {
+    let response: Response<Odd> = layer(&Issuer::new())
+        .layer(Frugal)
+        .call(get(URL))
+        .await
+        .unwrap();
+    drop(response);
+}
+
+#[test]
+fn debug_of_the_future_shows_no_secret() {
+    let request = Request::get("https://api.example.com/?key=hunter2")
+        .header("x-key", "hunter2")
+        .body("hunter2".to_owned())
+        .unwrap();
+    let future = layer(&Issuer::new()).layer(Frugal).call(request);
+
+    assert!(!format!("{future:?}").contains("hunter2"));
+}
+
+#[test]
+fn errors_say_what_to_do_and_nothing_of_the_request() {
+    let source = "password hunter2";
+    let error: BoxError = FetchError::denied(source).into();
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+    let kind = error.downcast_ref::<FetchError>().unwrap().kind();
+    assert_eq!(kind, FetchErrorKind::Denied);
+}
