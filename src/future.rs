@@ -13,7 +13,7 @@
 //!   │ miss    │   │ rejected: keeps the 401
 //!   └──────▶ Acquiring ── no token ──────────────────────────────────▶ the 401 and why, or an error
 //!             │   ▲
-//!       token │   │ it expired meanwhile
+//!       token │   │ expired or rejected meanwhile
 //!             ▼   │
 //!            Readying ── the service fails ──────────────────────────▶ error
 //!             │
@@ -32,7 +32,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::cache::{Acquire, Held, Slot, Verdict};
+use crate::cache::{Acquire, Held, Slot, Verdict, Witness};
 use crate::config::Config;
 use crate::error::{BoxError, FetchError, FetchErrorKind};
 use crate::provider::TokenProvider;
@@ -250,7 +250,7 @@ where
             }
             return Judgement::Done(response);
         }
-        let verdict = engine.reject(slot, self.generation);
+        let verdict = engine.reject(slot, self.generation, Witness::OfAll);
         let retry = match self.attempt {
             Attempt::First(retry) => retry,
             Attempt::Second => return Judgement::Done(response),

@@ -151,8 +151,9 @@ impl<P, R> BearerAuthLayer<P, R> {
     /// Makes a request for which no [`TokenRequest`] is given an
     /// [error](crate::error::MissingTokenRequest), instead of giving it the default token.
     ///
-    /// For stacks in which an extension may get lost, such as across a redirect, and where the default
-    /// token may do more than the one that was asked for.
+    /// For stacks in which an extension may get lost, such as across a redirect that
+    /// `tower_http::follow_redirect` follows with `preserve_extensions(false)`, and where the default token
+    /// may do more than the one that was asked for.
     #[must_use]
     pub fn with_token_request_required(self) -> Self {
         self.with(|config| config.require_token_request = true)
@@ -168,12 +169,17 @@ impl<P, R> BearerAuthLayer<P, R> {
         self.with(|config| config.replace_authorization = true)
     }
 
-    /// Adds a header that goes wherever the token goes, such as a client id or an app id.
+    /// Sets a header that goes wherever the token goes, such as a client id or an app id.
     ///
-    /// A value that the request brings along wins.
+    /// A value that the request brings along wins, and one that comes [with the token].
+    ///
+    /// [with the token]: crate::AccessToken::with_header
     #[must_use]
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
-        self.with(|config| config.headers.push((name, value)))
+        self.with(|config| {
+            config.headers.retain(|(other, _)| *other != name);
+            config.headers.push((name, value));
+        })
     }
 
     /// Sets how requests are kept for the retry. See [`replay`](crate::replay).

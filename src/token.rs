@@ -115,13 +115,13 @@ impl AccessToken {
         self
     }
 
-    /// Adds a header that goes wherever this token goes, such as a client id or a quota project.
+    /// Sets a header that goes wherever this token goes, such as a client id or a quota project.
     ///
     /// A caller's own value for that header wins.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        let old = self.headers.as_deref().unwrap_or_default();
-        self.headers = Some(old.iter().cloned().chain([(name, value)]).collect());
+        let others = self.headers().iter().filter(|(other, _)| *other != name);
+        self.headers = Some(others.cloned().chain([(name.clone(), value)]).collect());
         self
     }
 
@@ -229,13 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn headers_add_up() {
+    fn headers_add_up_and_the_last_of_a_name_counts() {
         let token = AccessToken::new("t")
             .unwrap()
+            .with_header(HeaderName::from_static("b"), HeaderValue::from_static("0"))
             .with_header(HeaderName::from_static("a"), HeaderValue::from_static("1"))
             .with_header(HeaderName::from_static("b"), HeaderValue::from_static("2"));
 
-        let names: Vec<_> = token.headers().iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["a", "b"]);
+        let headers: Vec<_> = token
+            .headers()
+            .iter()
+            .map(|(n, v)| (n.as_str(), v))
+            .collect();
+        let expected = [("a", "1"), ("b", "2")];
+        assert!(
+            headers
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| a.0 == b.0 && a.1 == b.1)
+        );
+        assert_eq!(headers.len(), 2);
     }
 }

@@ -13,7 +13,7 @@ use super::flight::{self, Flight, Join, Landing, Outcome};
 use super::freshness::Freshness;
 use super::gate::Gate;
 use super::pause::is_of_one_key;
-use super::slot::{Held, Slot, State};
+use super::slot::{Held, Slot, State, Witness};
 use super::slots::Slots;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
@@ -78,7 +78,7 @@ impl<P> Engine<P> {
     }
 
     /// A server rejected the token of `generation`.
-    pub(crate) fn reject(&self, slot: &Slot, generation: u64) -> Verdict {
+    pub(crate) fn reject(&self, slot: &Slot, generation: u64, witness: Witness) -> Verdict {
         let now = self.now();
         let mut state = slot.lock();
         let current = match slot.current().as_ref() {
@@ -89,7 +89,7 @@ impl<P> Engine<P> {
         if let Some((error, _)) = self.refusal(&state, now) {
             return Verdict::Keep(NotRetriedReason::FetchFailed(error));
         }
-        if !slot.afford(&mut state, &current, now) {
+        if !slot.afford(&mut state, &current, now, witness) {
             return Verdict::Keep(NotRetriedReason::BudgetSpent);
         }
         slot.condemn(&mut state, current);
@@ -170,7 +170,8 @@ impl<P> Engine<P> {
                 let landing = if rejected_since && is_rejected_one {
                     Landing::Superseded
                 } else {
-                    Landing::Installed(slot.install(&mut state, token, schedule))
+                    slot.install(&mut state, token, schedule);
+                    Landing::Installed
                 };
                 drop(state);
                 discard((over, flight));
@@ -250,7 +251,7 @@ impl<P: TokenProvider> Engine<P> {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
     ) -> Result<Arc<Held>, FetchError> {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let flight = {
                 let mut state = slot.lock();
                 match &state.flight {
@@ -264,11 +265,13 @@ impl<P: TokenProvider> Engine<P> {
                 }
             };
             flight.drive();
-            match flight.join().await? {
-                Landing::Installed(held) => return Ok(held),
-                Landing::Superseded => {}
+            let landing = flight.join().await?;
+            // As in `Acquire`.
+            if let (Landing::Installed, Some(held)) = (landing, slot.usable(self.now())) {
+                return Ok(held);
             }
         }
+        Err(FetchError::new(FetchErrorKind::Expired))
     }
 
     /// Begins a fetch if there is neither a usable token nor a fetch under way, and does not wait.
@@ -393,7 +396,7 @@ impl Acquire {
             self.join = None;
             match outcome {
                 // It may have been replaced, have expired or been rejected since.
-                Ok(Landing::Installed(_)) => {
+                Ok(Landing::Installed) => {
                     if let Some(held) = slot.usable(engine.now()) {
                         return Poll::Ready(Ok(held));
                     }

@@ -4,11 +4,12 @@
 //! that a provider which waits for its own fetch would block a thread for ever instead of running into
 //! its time limit.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -20,17 +21,16 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::{self, Handle};
 
 use super::clock::{Clock, Deadline};
-use super::slot::Held;
 use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
 use crate::token::AccessToken;
 
 /// What a fetch has come to.
 pub(crate) type Outcome = Result<Landing, FetchError>;
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) enum Landing {
-    /// The token that is now current.
-    Installed(Arc<Held>),
+    /// Its token is the current one.
+    Installed,
     /// The token that was rejected while the fetch was under way. It was dropped; ask again.
     Superseded,
 }
@@ -277,21 +277,23 @@ pub(crate) async fn contain(
         let mut limit = Deadline::new(clock, clock.now().after(limit));
         let mut fetch = std::pin::pin!(fetch);
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(result) = fetch.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(FetchError::from_provider));
+            // Caught here too: were it dropped while it unwinds, another panic would end the process.
+            match catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))) {
+                Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(FetchError::from_provider)),
+                Ok(Poll::Pending) => limit
+                    .poll_reached(cx)
+                    .map(|()| Err(FetchError::new(FetchErrorKind::TimedOut))),
+                Err(payload) => Poll::Ready(Err(panicked(payload))),
             }
-            limit
-                .poll_reached(cx)
-                .map(|()| Err(FetchError::new(FetchErrorKind::TimedOut)))
         })
         .await
     };
-    match AssertUnwindSafe(limited).catch_unwind().await {
-        Ok(result) => result,
-        Err(payload) => {
-            // It may hold a secret.
-            discard(payload);
-            Err(FetchError::new(FetchErrorKind::Panicked))
-        }
-    }
+    let result = AssertUnwindSafe(limited).catch_unwind().await;
+    result.unwrap_or_else(|payload| Err(panicked(payload)))
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> FetchError {
+    // It may hold a secret.
+    discard(payload);
+    FetchError::new(FetchErrorKind::Panicked)
 }

@@ -96,7 +96,7 @@ mod slot;
 mod slots;
 
 pub(crate) use self::engine::{Acquire, Engine, Verdict};
-pub(crate) use self::slot::{Held, Slot};
+pub(crate) use self::slot::{Held, Slot, Witness};
 
 #[cfg(feature = "test-util")]
 pub use self::clock::ManualClock;
@@ -181,7 +181,9 @@ impl<P: TokenProvider> TokenCache<P> {
     pub fn invalidate(&self, token: &AccessToken) {
         let current = self.slot().current();
         if let Some(held) = current.as_ref().filter(|held| held.token == *token) {
-            let _dropped_or_kept = self.engine().reject(self.slot(), held.generation);
+            let _dropped_or_kept =
+                self.engine()
+                    .reject(self.slot(), held.generation, Witness::OfRejections);
         }
     }
 

@@ -161,14 +161,32 @@ impl Slot {
     }
 
     /// Draws on the budget for replacing `held`, which a server rejected.
-    pub(crate) fn afford(&self, state: &mut State, held: &Held, now: Instant) -> bool {
-        let worked = held.generation <= self.proven.load(Ordering::Relaxed);
-        if !worked && state.slowed_by != held.generation {
+    pub(crate) fn afford(
+        &self,
+        state: &mut State,
+        held: &Held,
+        now: Instant,
+        witness: Witness,
+    ) -> bool {
+        let never_worked = match witness {
+            Witness::OfAll => held.generation > self.proven.load(Ordering::Relaxed),
+            Witness::OfRejections => false,
+        };
+        if never_worked && state.slowed_by != held.generation {
             state.slowed_by = held.generation;
             state.budget.slow_down(now);
         }
         state.budget.take(now)
     }
+}
+
+/// What those who tell of a rejection have seen.
+#[derive(Clone, Copy)]
+pub(crate) enum Witness {
+    /// Also whether the token worked before.
+    OfAll,
+    /// Nothing else.
+    OfRejections,
 }
 
 impl Held {
@@ -282,10 +300,21 @@ mod tests {
         let slot = Slot::new(TokenRequest::default());
         let held = install(&slot, "a");
         let mut state = slot.lock();
-        while slot.afford(&mut state, &held, at(0)) {}
+        while slot.afford(&mut state, &held, at(0), Witness::OfAll) {}
 
-        assert!(!slot.afford(&mut state, &held, at(119)));
-        assert!(slot.afford(&mut state, &held, at(120)));
+        assert!(!slot.afford(&mut state, &held, at(119), Witness::OfAll));
+        assert!(slot.afford(&mut state, &held, at(120), Witness::OfAll));
+    }
+
+    #[test]
+    fn who_cannot_know_whether_a_token_worked_does_not_slow_the_budget_down() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        let mut state = slot.lock();
+        let witness = Witness::OfRejections;
+        while slot.afford(&mut state, &held, at(0), witness) {}
+
+        assert!(slot.afford(&mut state, &held, at(60), witness));
     }
 
     #[test]
@@ -294,8 +323,8 @@ mod tests {
         let held = install(&slot, "a");
         slot.prove(held.generation, || at(0));
         let mut state = slot.lock();
-        while slot.afford(&mut state, &held, at(0)) {}
+        while slot.afford(&mut state, &held, at(0), Witness::OfAll) {}
 
-        assert!(slot.afford(&mut state, &held, at(60)));
+        assert!(slot.afford(&mut state, &held, at(60), Witness::OfAll));
     }
 }

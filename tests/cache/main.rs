@@ -6,11 +6,11 @@ mod single_flight;
 mod support;
 
 #[cfg(feature = "test-util")]
+mod attacks;
+#[cfg(feature = "test-util")]
 mod backoff;
 #[cfg(feature = "test-util")]
 mod failures;
-#[cfg(feature = "test-util")]
-mod findings;
 #[cfg(feature = "test-util")]
 mod freshness;
 #[cfg(feature = "test-util")]

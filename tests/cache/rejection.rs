@@ -289,6 +289,12 @@ fn a_rejected_token_that_has_expired_is_not_put_back() {
 
     assert_ready_err!(caller.poll());
     assert!(cache.cached().is_none());
+    assert!(desk.now().is_dropped());
+
+    // The next fetch is still told of it.
+    clock.advance(secs(1));
+    assert_pending!(spawn(cache.token()).poll());
+    assert_eq!(desk.now().cx.rejected_token(), Some(&a));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

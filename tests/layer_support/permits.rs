@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Service, ServiceExt};
 
-use super::bearer;
+use super::{bearer, without_hanging};
 
 /// A response body that holds the slot of its service until it is dropped, as one does that is read
 /// from a pooled connection.
@@ -55,7 +55,9 @@ impl Pooled {
     /// Takes a slot, until the response is dropped.
     pub(crate) async fn occupy(&self) -> Response<Held> {
         let request = Request::new(String::new());
-        self.clone().oneshot(request).await.unwrap()
+        without_hanging(self.clone().oneshot(request))
+            .await
+            .unwrap()
     }
 
     pub(crate) fn free(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What ought to hold and does not yet.
+//! What broke once: fetches that nobody drives, callers that look late, code of others that panics.
 
 use std::error::Error;
 use std::fmt;
@@ -160,9 +160,12 @@ fn a_provider_that_asks_for_another_key_of_its_cache_recovers_from_a_failure() {
     let recovered = (0..100).any(|_| {
         clock.advance(secs(60));
         let mut caller = spawn(cache.token());
-        let _ = caller.poll();
-        clock.advance(secs(30));
-        matches!(caller.poll(), std::task::Poll::Ready(Ok(_)))
+        let mut outcome = caller.poll();
+        if outcome.is_pending() {
+            clock.advance(secs(30));
+            outcome = caller.poll();
+        }
+        matches!(outcome, std::task::Poll::Ready(Ok(_)))
     });
     assert!(recovered);
 }
