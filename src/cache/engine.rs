@@ -1,15 +1,13 @@
 //! What [`TokenCache`](super::TokenCache) does: see there for the states and transitions.
 
 use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
 use super::clock::{Clock, Instant};
-use super::flight::{self, Flight, Join, Landing, Outcome};
+use super::flight::{self, Flight, Landing, Outcome};
 use super::freshness::Freshness;
 use super::gate::Gate;
 use super::pause::is_of_one_key;
@@ -34,10 +32,10 @@ pub(crate) struct Engine<P> {
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// So often a caller asks again, if the token that it waited for is of no use when it gets to see it.
-const MAX_ROUNDS: u8 = 3;
+pub(super) const MAX_ROUNDS: u8 = 3;
 
 /// What a caller without a token is to do.
-enum Step {
+pub(super) enum Step {
     Use(Arc<Held>),
     Wait(Flight),
     Fail(FetchError),
@@ -281,7 +279,7 @@ impl<P: TokenProvider> Engine<P> {
         }
     }
 
-    fn step(self: &Arc<Self>, slot: &Arc<Slot>, rejected: Option<u64>) -> Step {
+    pub(super) fn step(self: &Arc<Self>, slot: &Arc<Slot>, rejected: Option<u64>) -> Step {
         let now = self.now();
         let mut state = slot.lock();
         if let Some(held) = slot.usable(now) {
@@ -358,64 +356,4 @@ async fn fetch<P: TokenProvider>(
     let outcome = engine.land(&slot, began, result);
     drop(entered);
     outcome
-}
-
-/// A caller's wait for a token: for a fetch, or none at all.
-///
-/// Dropping it cancels nothing.
-#[derive(Default)]
-pub(crate) struct Acquire {
-    join: Option<Join>,
-    rounds: u8,
-}
-
-impl Acquire {
-    /// Waits for a usable token, and if one was `rejected`, for another than that.
-    ///
-    /// The token may be the rejected one all the same, if the issuer has no other.
-    pub(crate) fn poll<P: TokenProvider>(
-        &mut self,
-        cx: &mut Context<'_>,
-        engine: &Arc<Engine<P>>,
-        slot: &Arc<Slot>,
-        rejected: Option<u64>,
-    ) -> Poll<Result<Arc<Held>, FetchError>> {
-        loop {
-            let Some(join) = &mut self.join else {
-                match engine.step(slot, rejected) {
-                    Step::Use(held) => return Poll::Ready(Ok(held)),
-                    Step::Fail(error) => return Poll::Ready(Err(error)),
-                    Step::Wait(flight) => {
-                        flight.drive();
-                        self.join = Some(flight.join());
-                        continue;
-                    }
-                }
-            };
-            let outcome = std::task::ready!(join.poll_unpin(cx));
-            self.join = None;
-            match outcome {
-                // It may have been replaced, have expired or been rejected since.
-                Ok(Landing::Installed) => {
-                    if let Some(held) = slot.usable(engine.now()) {
-                        return Poll::Ready(Ok(held));
-                    }
-                    self.rounds += 1;
-                    if self.rounds == MAX_ROUNDS {
-                        let error = FetchError::new(FetchErrorKind::Expired);
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                Ok(Landing::Superseded) => {}
-                Err(error) => {
-                    // A token that was rejected may have been reprieved.
-                    let usable = slot.usable(engine.now());
-                    return Poll::Ready(match usable {
-                        Some(held) if rejected != Some(held.generation) => Ok(held),
-                        _ => Err(error),
-                    });
-                }
-            }
-        }
-    }
 }

@@ -85,6 +85,7 @@ use crate::error::FetchError;
 use crate::provider::{BoxTokenProvider, TokenProvider, TokenRequest};
 use crate::token::AccessToken;
 
+mod acquire;
 mod budget;
 mod clock;
 mod engine;
@@ -95,7 +96,8 @@ mod pause;
 mod slot;
 mod slots;
 
-pub(crate) use self::engine::{Acquire, Engine, Verdict};
+pub(crate) use self::acquire::Acquire;
+pub(crate) use self::engine::{Engine, Verdict};
 pub(crate) use self::slot::{Held, Slot, Witness};
 
 #[cfg(feature = "test-util")]

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::sent::{Attempt, Authorized, Rejected, Sent, not_retried};
+use crate::cache::{Acquire, Held};
+use crate::error::{BoxError, FetchError, FetchErrorKind};
+use crate::provider::TokenProvider;
+use crate::rejection::NotRetriedReason;
+use crate::replay::Replay;
+
+/// So often a token may become useless while the service becomes ready, before the request fails.
+const MAX_ROUNDS: u8 = 3;
+
+/// A request that waits to be sent: for a token, and then for the service.
+pub(super) struct Prepare<S, P, R, B>
+where
+    S: Service<Request<R::Body>>,
+    R: Replay<B>,
+{
+    /// Not ready, or made ready in `Readying`.
+    service: S,
+    authorized: Authorized<P>,
+    request: Option<Request<R::Body>>,
+    purpose: Purpose<S::Response, R, B>,
+    step: Step,
+    rounds: u8,
+}
+
+enum Purpose<Response, R: Replay<B>, B> {
+    First(Option<R::Kept>),
+    Again {
+        rejected: u64,
+        /// What the caller gets if there is no other token. Dropped before the service is made ready
+        /// again: its connection or permit must not stand in the way.
+        response: Option<Response>,
+    },
+}
+
+impl<Response, R: Replay<B>, B> Purpose<Response, R, B> {
+    /// The generation of the token that was rejected.
+    fn rejected(&self) -> Option<u64> {
+        match self {
+            Self::First(_) => None,
+            Self::Again { rejected, .. } => Some(*rejected),
+        }
+    }
+
+    fn take_response(&mut self) -> Option<Response> {
+        match self {
+            Self::First(_) => None,
+            Self::Again { response, .. } => response.take(),
+        }
+    }
+}
+
+enum Step {
+    // Waits for a token.
+    Acquiring(Acquire),
+    // Waits for the service.
+    Readying(Arc<Held>),
+}
+
+pub(super) enum Prepared<S, P, R, B>
+where
+    S: Service<Request<R::Body>>,
+    R: Replay<B>,
+{
+    Send(S::Future, Sent<S, P, R, B>),
+    Done(S::Response),
+}
+
+impl<S, P, R, B> Prepare<S, P, R, B>
+where
+    S: Service<Request<R::Body>>,
+    R: Replay<B>,
+{
+    /// Of a request for which there was no token.
+    pub(super) fn first(
+        service: S,
+        authorized: Authorized<P>,
+        request: Request<R::Body>,
+        kept: Option<R::Kept>,
+    ) -> Self {
+        Self::new(service, authorized, request, Purpose::First(kept))
+    }
+
+    /// Of a request whose token was rejected.
+    pub(super) fn again(rejected: Rejected<S, P, S::Response, Request<R::Body>>) -> Self {
+        let purpose = Purpose::Again {
+            rejected: rejected.generation,
+            response: Some(rejected.response),
+        };
+        Self::new(
+            rejected.service,
+            rejected.authorized,
+            rejected.request,
+            purpose,
+        )
+    }
+
+    fn new(
+        service: S,
+        authorized: Authorized<P>,
+        request: Request<R::Body>,
+        purpose: Purpose<S::Response, R, B>,
+    ) -> Self {
+        Self {
+            service,
+            authorized,
+            request: Some(request),
+            purpose,
+            step: Step::Acquiring(Acquire::default()),
+            rounds: 0,
+        }
+    }
+}
+
+impl<S, P, R, B, ResBody> Prepare<S, P, R, B>
+where
+    S: Service<Request<R::Body>, Response = Response<ResBody>, Error: Into<BoxError>> + Clone,
+    P: TokenProvider,
+    R: Replay<B>,
+{
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Prepared<S, P, R, B>, BoxError>> {
+        let rejected = self.purpose.rejected();
+        loop {
+            let engine = self.authorized.config.cache.engine();
+            match &mut self.step {
+                // Acquiring => Readying | done | error
+                Step::Acquiring(acquire) => {
+                    let acquired =
+                        ready!(acquire.poll(cx, engine, self.authorized.slot(), rejected));
+                    match (acquired, self.purpose.take_response()) {
+                        (Ok(held), Some(response)) if rejected == Some(held.generation) => {
+                            let reason = NotRetriedReason::SameToken;
+                            let response = not_retried(response, reason);
+                            return Poll::Ready(Ok(Prepared::Done(response)));
+                        }
+                        (Err(error), Some(response)) => {
+                            let reason = NotRetriedReason::FetchFailed(error);
+                            let response = not_retried(response, reason);
+                            return Poll::Ready(Ok(Prepared::Done(response)));
+                        }
+                        (Err(error), None) => return Poll::Ready(Err(error.into())),
+                        // Drops the rejection.
+                        (Ok(held), _) => self.step = Step::Readying(held),
+                    }
+                }
+                // Readying => Sending | Acquiring, a few times | error
+                Step::Readying(held) => {
+                    ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
+                    // Taken only now, so that it cannot expire in between.
+                    let now = engine.now();
+                    match self.authorized.slot().usable(now) {
+                        Some(newest) if rejected != Some(newest.generation) => {
+                            return Poll::Ready(Ok(self.send(newest)));
+                        }
+                        // The one that was rejected is back in use, which is no reason to send it again.
+                        Some(_) if held.is_usable(now) => {
+                            let held = Arc::clone(held);
+                            return Poll::Ready(Ok(self.send(held)));
+                        }
+                        // It has expired, or somebody else's request was rejected.
+                        _ => {}
+                    }
+                    self.rounds += 1;
+                    if self.rounds == MAX_ROUNDS {
+                        let error = FetchError::new(FetchErrorKind::Expired);
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    // Gives the ready service back.
+                    self.service = self.service.clone();
+                    self.step = Step::Acquiring(Acquire::default());
+                }
+            }
+        }
+    }
+
+    /// Calls the service, which is ready.
+    fn send(&mut self, held: Arc<Held>) -> Prepared<S, P, R, B> {
+        let mut request = self.request.take().expect("one request per send");
+        let authorized = self.authorized.again();
+        authorized.config.authorize(request.headers_mut(), &held);
+        let attempt = match &mut self.purpose {
+            Purpose::First(kept) => {
+                Attempt::First(kept.take().map(|kept| (self.service.clone(), kept)))
+            }
+            Purpose::Again { .. } => Attempt::Second,
+        };
+        let sent = Sent {
+            authorized,
+            generation: held.generation,
+            attempt,
+        };
+        Prepared::Send(self.service.call(request), sent)
+    }
+}
