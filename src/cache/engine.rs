@@ -84,8 +84,11 @@ impl<P> Engine<P> {
             // Replaced, condemned by somebody else or expired since.
             _ => return Verdict::Replace,
         };
-        if let Some((error, _)) = self.refusal(&state, now) {
-            return Verdict::Keep(NotRetriedReason::FetchFailed(error));
+        // A fetch that is under way may still bring another.
+        if state.flight.is_none() {
+            if let Some((error, _)) = self.refusal(&state, now) {
+                return Verdict::Keep(NotRetriedReason::FetchFailed(error));
+            }
         }
         if !slot.afford(&mut state, &current, now, witness) {
             return Verdict::Keep(NotRetriedReason::BudgetSpent);

@@ -5,7 +5,7 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{AccessToken, FetchError, TokenCache};
 
-use crate::support::{Desk, Issuer, at_once, issuer, millis, now, secs, tasks_run, token};
+use crate::support::{Desk, Issuer, at_once, issuer, key, millis, now, secs, tasks_run, token};
 
 fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
     let clock = ManualClock::new();
@@ -328,4 +328,29 @@ async fn rejections_that_race_with_refreshes_never_bring_a_revoked_token_back() 
             result.unwrap();
         }
     }
+}
+
+#[test]
+fn a_rejection_waits_for_a_fetch_under_way_though_another_key_has_paused_the_cache() {
+    let (issuer, mut desk) = issuer();
+    let cache = TokenCache::new(issuer);
+    let mut caller = spawn(cache.token());
+    assert_pending!(caller.poll());
+    desk.now().answer(token("a", 3600));
+    let a = assert_ready_ok!(caller.poll());
+
+    let mut refresh = spawn(cache.refresh());
+    assert_pending!(refresh.poll());
+    let under_way = desk.now();
+    let other = cache.for_request(&key("other"));
+    let mut other = spawn(other.token());
+    assert_pending!(other.poll());
+    desk.now().fail(FetchError::unavailable("down"));
+    assert_ready_err!(other.poll());
+
+    cache.invalidate(&a);
+    assert!(cache.cached().is_none());
+    under_way.answer(token("b", 3600));
+    assert_ready_ok!(refresh.poll());
+    assert_eq!(cache.cached().unwrap().expose_secret(), "b");
 }
