@@ -177,3 +177,45 @@ async fn an_hour_without_a_way_to_the_token_endpoint_heals_by_itself_with_one_re
     hour.heals_within(MAX_PAUSE).await;
     assert_eq!(hour.vendor.token_requests(), 1);
 }
+
+#[tokio::test]
+async fn an_hour_of_a_token_endpoint_that_is_down_stays_below_the_limit() {
+    let hour = Hour::new().await;
+    hour.vendor
+        .fail_token_requests(StatusCode::SERVICE_UNAVAILABLE);
+    hour.passes(&["users"], |_, status| assert!(status.is_err()))
+        .await;
+
+    hour.assert_far_from_blocked(69);
+}
+
+#[tokio::test]
+async fn an_hour_of_a_network_that_loses_every_answer_stays_below_the_limit() {
+    let hour = Hour::new().await;
+    hour.network.store(ONE_WAY, Ordering::Relaxed);
+    hour.passes(&["users"], |_, status| assert!(status.is_err()))
+        .await;
+
+    hour.assert_far_from_blocked(69);
+    hour.heals_within(MAX_PAUSE).await;
+}
+
+#[tokio::test]
+async fn an_hour_of_all_of_that_at_once_stays_below_the_limit_and_what_works_goes_on() {
+    let hour = Hour::new().await;
+    assert_eq!(hour.call("users").await.unwrap(), StatusCode::OK);
+    hour.vendor.set_lifetime(2 * HOUR);
+    hour.client.cache().refresh().await.unwrap();
+    hour.vendor.close_path("/v2.01/ExampleClientId/payouts");
+    hour.network.store(ONE_WAY, Ordering::Relaxed);
+    hour.passes(&["users", "payouts"], |resource, status| {
+        let expected = match resource {
+            "users" => StatusCode::OK,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        assert_eq!(status.unwrap(), expected, "{resource}");
+    })
+    .await;
+
+    hour.assert_far_from_blocked(69);
+}

@@ -1,62 +1,27 @@
-//! Connections, and what can be held and counted on them.
+//! Connections to an emulator.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use super::{Reply, State, Vendor, Wire};
 
-/// Far longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../loopback/parts.rs"]
+mod parts;
 
-pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
+pub(super) use self::parts::{Counter, Gate};
+pub use self::parts::{HttpClient, http1_client, http2_client};
 
-/// A client that opens as many HTTP/1.1 connections as it needs.
-pub fn http1_client() -> HttpClient {
-    Client::builder(TokioExecutor::new()).build(connector())
-}
-
-/// A client that sends everything over one HTTP/2 connection.
-pub fn http2_client() -> HttpClient {
-    Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build(connector())
-}
-
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    // Head and body are written one after the other.
-    connector.set_nodelay(true);
-    connector
-}
-
-/// Serves HTTP/1.1 and HTTP/2.
 pub(super) async fn serve<V: Vendor>(listener: TcpListener, state: Arc<State<V>>) {
-    while let Ok((stream, _)) = listener.accept().await {
+    parts::serve(listener, move |request| {
         let state = Arc::clone(&state);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let state = Arc::clone(&state);
-                async move { Ok::<_, Infallible>(exchange(&state, request).await) }
-            });
-            let mut server = auto::Builder::new(TokioExecutor::new());
-            server.http2().max_concurrent_streams(20_000);
-            // The client closes a connection when it likes.
-            let _closed = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+        async move { exchange(&state, request).await }
+    })
+    .await;
 }
 
 async fn exchange<V: Vendor>(
@@ -69,53 +34,4 @@ async fn exchange<V: Vendor>(
         Err(_) => Reply::text(StatusCode::BAD_REQUEST, "the body broke off"),
     }
     .into_response()
-}
-
-/// Lets requests through, or holds them.
-pub(super) struct Gate(watch::Sender<bool>);
-
-impl Gate {
-    pub(super) fn open() -> Self {
-        Self(watch::channel(true).0)
-    }
-
-    pub(super) fn set(&self, open: bool) {
-        self.0.send_replace(open);
-    }
-
-    pub(super) async fn pass(&self) {
-        let mut state = self.0.subscribe();
-        let passed = state.wait_for(|open| *open).await;
-        passed.expect("the gate outlives its server");
-    }
-}
-
-/// A counter that can be waited for.
-pub(super) struct Counter(watch::Sender<usize>);
-
-impl Counter {
-    pub(super) fn new() -> Self {
-        Self(watch::channel(0).0)
-    }
-
-    pub(super) fn add_one(&self) {
-        self.0.send_modify(|count| *count += 1);
-    }
-
-    pub(super) fn get(&self) -> usize {
-        *self.0.borrow()
-    }
-
-    /// Panics after a while, so that what waits in vain is told instead of hanging.
-    pub(super) async fn reaches(&self, at_least: usize) {
-        let mut state = self.0.subscribe();
-        let reached = state.wait_for(|count| *count >= at_least);
-        let Ok(reached) = tokio::time::timeout(PATIENCE, reached).await else {
-            panic!(
-                "waited for {at_least} requests, and there are {}",
-                self.get()
-            );
-        };
-        reached.expect("the counter outlives its server");
-    }
 }

@@ -1,8 +1,9 @@
 //! A token endpoint and an API on loopback: real servers on real sockets, that count what they see.
-#![allow(dead_code)] // Each example uses a part.
+#![allow(dead_code, unused_imports)] // Each example uses a part.
+
+mod parts;
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,13 +12,10 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+
+use self::parts::{Counter, Gate, serve};
+pub use self::parts::{HttpClient, http1_client, http2_client};
 
 pub const CLIENT_ID: &str = "quick-start";
 pub const CLIENT_SECRET: &str = "a secret: with spaces & signs";
@@ -25,73 +23,6 @@ pub const CLIENT_SECRET: &str = "a secret: with spaces & signs";
 /// `CLIENT_ID` and `CLIENT_SECRET`, each form-encoded, in base64 (RFC 6749 §2.3.1).
 const BASIC: &str =
     "Basic cXVpY2stc3RhcnQ6YSUyMHNlY3JldCUzQSUyMHdpdGglMjBzcGFjZXMlMjAlMjYlMjBzaWducw==";
-
-pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
-
-/// A client that opens as many HTTP/1.1 connections as it needs.
-pub fn http1_client() -> HttpClient {
-    Client::builder(TokioExecutor::new()).build(connector())
-}
-
-/// A client that sends everything over one HTTP/2 connection.
-pub fn http2_client() -> HttpClient {
-    Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build(connector())
-}
-
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    // Else every request waits for the acknowledgement of the one before.
-    connector.set_nodelay(true);
-    connector
-}
-
-/// Lets requests through, or holds them.
-struct Gate(watch::Sender<bool>);
-
-impl Gate {
-    fn open() -> Self {
-        Self(watch::channel(true).0)
-    }
-
-    fn set(&self, open: bool) {
-        self.0.send_replace(open);
-    }
-
-    async fn pass(&self) {
-        let mut state = self.0.subscribe();
-        state
-            .wait_for(|open| *open)
-            .await
-            .expect("the gate outlives its server");
-    }
-}
-
-/// A counter that can be waited for.
-struct Counter(watch::Sender<usize>);
-
-impl Counter {
-    fn new() -> Self {
-        Self(watch::channel(0).0)
-    }
-
-    fn add_one(&self) {
-        self.0.send_modify(|count| *count += 1);
-    }
-
-    fn get(&self) -> usize {
-        *self.0.borrow()
-    }
-
-    async fn reaches(&self, at_least: usize) {
-        let mut state = self.0.subscribe();
-        state
-            .wait_for(|count| *count >= at_least)
-            .await
-            .expect("the counter outlives its server");
-    }
-}
 
 /// An authorization server: `POST /oauth/token` with the client credentials grant.
 pub struct Issuer {
@@ -115,7 +46,7 @@ impl Issuer {
             valid: Mutex::default(),
         });
         let for_server = Arc::clone(&state);
-        let address = serve(move |request| {
+        let address = start(move |request| {
             let state = Arc::clone(&for_server);
             async move { state.answer(request).await }
         })
@@ -213,7 +144,7 @@ impl Api {
             gate: Gate::open(),
         });
         let for_server = Arc::clone(&state);
-        let address = serve(move |request| {
+        let address = start(move |request| {
             let state = Arc::clone(&for_server);
             async move { state.answer(request).await }
         })
@@ -291,8 +222,8 @@ fn reply(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
         .expect("valid response")
 }
 
-/// Serves HTTP/1.1 and HTTP/2 on a free port until the runtime ends.
-async fn serve<F, Fut>(handler: F) -> std::net::SocketAddr
+/// Serves on a free port until the runtime ends.
+async fn start<F, Fut>(handler: F) -> std::net::SocketAddr
 where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -301,21 +232,6 @@ where
         .await
         .expect("loopback has a free port");
     let address = listener.local_addr().expect("bound");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            stream.set_nodelay(true).expect("a TCP socket");
-            let handler = handler.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let answer = handler(request);
-                    async move { Ok::<_, Infallible>(answer.await) }
-                });
-                let mut server = auto::Builder::new(TokioExecutor::new());
-                server.http2().max_concurrent_streams(20_000);
-                // The client closes a connection when it likes.
-                let _closed = server.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
+    tokio::spawn(serve(listener, handler));
     address
 }
