@@ -84,11 +84,17 @@ fn is_valid(secret: &str) -> bool {
     !secret.is_empty() && !secret.chars().any(char::is_control)
 }
 
+impl From<Zeroizing<String>> for ClientSecret {
+    fn from(secret: Zeroizing<String>) -> Self {
+        Self {
+            inner: Inner::Fixed(secret),
+        }
+    }
+}
+
 impl From<String> for ClientSecret {
     fn from(secret: String) -> Self {
-        Self {
-            inner: Inner::Fixed(Zeroizing::new(secret)),
-        }
+        Zeroizing::new(secret).into()
     }
 }
 

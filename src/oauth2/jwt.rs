@@ -1,36 +1,45 @@
 //! How long a token lives that is a JWT (RFC 7519) and whose issuer did not say.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+/// Whether a text is a signed JWT in its compact form: a header that names an algorithm (RFC 7515
+/// §4.1.1), claims and a signature.
+pub(crate) fn is_signed(text: &str) -> bool {
+    parts(text).is_some_and(|[header, claims]| {
+        object(header).is_some_and(|header| header.contains_key("alg")) && object(claims).is_some()
+    })
+}
 
 /// `exp - iat`: by the issuer's clock alone, so that a wrong local one does not matter.
 ///
 /// The signature is not verified: the token comes from the issuer, over TLS, and nothing but its lifetime
 /// is read. `None` if it is no JWT, lacks a claim, or says that it ended before it began.
 pub(crate) fn lifetime(token: &str) -> Option<Duration> {
-    let mut parts = token.split('.');
-    let (_header, claims) = (parts.next()?, parts.next()?);
-    // A signed JWT has three parts; an encrypted one has five, and nothing to be read.
-    if parts.count() != 1 {
-        return None;
-    }
-    // Padding is against RFC 7515 §2, and harmless.
-    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let claims = Zeroizing::new(claims);
-    let claims: BTreeMap<String, &RawValue> = serde_json::from_slice(&claims).ok()?;
-    // NumericDate (RFC 7519 §2): seconds, with a fraction or without.
-    let claim = |name| serde_json::from_str::<f64>(claims.get(name)?.get()).ok();
-    let lifetime = claim("exp")? - claim("iat")?;
+    let claims = object(parts(token)?[1])?;
+    let lifetime = claims.get("exp")?.as_f64()? - claims.get("iat")?.as_f64()?;
     if lifetime > 0.0 {
         Duration::try_from_secs_f64(lifetime).ok()
     } else {
         None
     }
+}
+
+/// Header and claims. A signed JWT has three parts; an encrypted one has five, and nothing to be read.
+fn parts(token: &str) -> Option<[&str; 2]> {
+    let mut parts = token.split('.');
+    let both = [parts.next()?, parts.next()?];
+    (parts.count() == 1).then_some(both)
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    // Padding is against RFC 7515 §2, and harmless.
+    let json = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&Zeroizing::new(json)).ok()
 }
 
 #[cfg(test)]

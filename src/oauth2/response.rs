@@ -24,8 +24,10 @@ pub(super) fn parse(
     if parts.status.is_success() {
         let token = match &answer {
             Some(answer) => token(answer),
-            None => Err(TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
-                .with_content_encoding(content_encoding(&parts.headers))),
+            None => bare_jwt(body).ok_or_else(|| {
+                TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
+                    .with_content_encoding(content_encoding(&parts.headers))
+            }),
         };
         token.map_err(|error| error.with_status(parts.status))
     } else {
@@ -96,6 +98,23 @@ fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
         .and_then(seconds)
         .or_else(|| jwt::lifetime(token.expose_secret()));
     Ok(match lifetime {
+        Some(lifetime) => token.with_expires_in(lifetime),
+        None => token,
+    })
+}
+
+/// Some servers answer with a JWT and nothing around it, but for the quotes of JSON.
+fn bare_jwt(body: &[u8]) -> Option<AccessToken> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let text = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    if !jwt::is_signed(text) {
+        return None;
+    }
+    let token = AccessToken::new(text).ok()?;
+    Some(match jwt::lifetime(text) {
         Some(lifetime) => token.with_expires_in(lifetime),
         None => token,
     })
@@ -284,6 +303,31 @@ mod tests {
         assert_eq!(lifetime(r#","expires_in":"soon""#), ten);
         let seven = Lifetime::For(Duration::from_secs(7));
         assert_eq!(lifetime(r#","expires_in":7"#), seven);
+    }
+
+    #[test]
+    fn a_jwt_with_nothing_around_it_is_a_token() {
+        // {"alg":"none"}, {"iat":10,"exp":20}
+        let token = "eyJhbGciOiJub25lIn0.eyJpYXQiOjEwLCJleHAiOjIwfQ.c2ln";
+        for body in [
+            token.to_owned(),
+            format!("\"{token}\""),
+            format!(" {token}\n"),
+        ] {
+            let answer = answer(200, &body).unwrap();
+            assert_eq!(answer.expose_secret(), token);
+            let ten = Lifetime::For(Duration::from_secs(10));
+            assert_eq!(answer.lifetime(), ten);
+        }
+        for body in [
+            "a.b.c",
+            "www.example.com",
+            "eyJhbGciOiJub25lIn0.e30",
+            "1.2.3",
+        ] {
+            let error = answer(200, body).unwrap_err();
+            assert_eq!(error.kind(), TokenEndpointErrorKind::NotJson, "{body}");
+        }
     }
 
     #[test]
