@@ -66,8 +66,8 @@
 //! goes away. Without a runtime it advances while somebody waits.
 //!
 //! At most 16 fetches of one cache run at once, four before the first success and one after a failure.
-//! After a failure none begins before a pause is over: from half a second to a minute if it may pass by
-//! itself, from 15 s to a quarter of an hour if somebody has to mend it, and at least what
+//! After a failure none begins before a pause is over: from half a second to three minutes if it may pass
+//! by itself, from 15 s to a quarter of an hour if somebody has to mend it, and at least what
 //! `Retry-After` asks, up to an hour. Who has no usable token gets the last failure at once meanwhile.
 //!
 //! # Rejections

@@ -234,7 +234,7 @@ fn a_thousand_callers_against_a_dead_endpoint_cause_at_most_twelve_requests_in_a
 }
 
 #[test]
-fn after_sixty_failures_in_a_row_the_cache_recovers_within_a_minute() {
+fn after_sixty_failures_in_a_row_the_cache_recovers_within_three_minutes() {
     let (cache, clock, calls) = cache(|i| match i {
         0..60 => Err(FetchError::unavailable("down").into()),
         _ => Ok(token("back", 3600)),
@@ -249,7 +249,7 @@ fn after_sixty_failures_in_a_row_the_cache_recovers_within_a_minute() {
         clock.advance(millis(100));
         waited += millis(100);
         assert!(
-            waited <= secs(60) + millis(100),
+            waited <= secs(180) + millis(100),
             "after {failed_at} failures"
         );
     }
