@@ -21,9 +21,9 @@ mod sdk {
     use hyper_util::rt::TokioExecutor;
     use tower::util::BoxCloneSyncService;
     use tower::{ServiceBuilder, ServiceExt};
+    use tower_bearer::BearerAuthLayer;
     use tower_bearer::error::BoxError;
     use tower_bearer::oauth2::ClientCredentials;
-    use tower_bearer::{BearerAuthLayer, TokenCache};
 
     type Transport = BoxCloneSyncService<Request<Full<Bytes>>, http::Response<Incoming>, BoxError>;
 
@@ -50,11 +50,10 @@ mod sdk {
                 base.scheme_str().ok_or("the base URL has no scheme")?,
                 base.authority().ok_or("the base URL has no host")?,
             );
-            let layer = BearerAuthLayer::for_origin(TokenCache::new(provider), origin)?
-                .with_header(
-                    HeaderName::from_static("x-sdk"),
-                    HeaderValue::from_static("echo/1"),
-                );
+            let layer = BearerAuthLayer::for_origin(provider, origin)?.with_header(
+                HeaderName::from_static("x-sdk"),
+                HeaderValue::from_static("echo/1"),
+            );
             let transport = ServiceBuilder::new().layer(layer).service(http);
             Ok(Self {
                 base,

@@ -75,7 +75,8 @@ pub enum FetchErrorKind {
     /// The provider panicked; the payload of the panic is dropped. Pauses like
     /// [`Unavailable`](Self::Unavailable).
     Panicked,
-    /// The issuer returned a token whose lifetime was over when it came. Pauses only its own key.
+    /// The issuer returned a token whose lifetime was over when it came, which pauses only its own key;
+    /// or no token was good for long enough to be used.
     Expired,
     /// The cache was [closed](crate::TokenCache::close), so no fetch was begun.
     Closed,
@@ -158,7 +159,7 @@ impl fmt::Display for FetchError {
             FetchErrorKind::TimedOut => "no access token: the fetch exceeded its time limit",
             FetchErrorKind::Panicked => "no access token: the token provider panicked",
             FetchErrorKind::Expired => {
-                "no access token: the issuer returned one that had expired already"
+                "no access token: none that the issuer returned was good for long enough to be used"
             }
             FetchErrorKind::Closed => "no access token: the token cache is closed",
             FetchErrorKind::Other => "no access token: the token provider failed",

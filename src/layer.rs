@@ -48,7 +48,8 @@ pub struct BearerAuthLayer<P, R = InMemory> {
 impl<P: TokenProvider> BearerAuthLayer<P> {
     /// A layer that sends tokens to `origin`, such as `https://api.example.com`.
     ///
-    /// `tokens` is a [provider](TokenProvider), or a [`TokenCache`] to share.
+    /// `tokens` is a [provider](TokenProvider), or a [`TokenCache`] to share. The token of a handle that
+    /// was made by [`TokenCache::for_request`] is the layer's default.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl<P, R> BearerAuthLayer<P, R> {
 
     /// Chooses the token by what a request is, if it has no [`TokenRequest`] in its extensions.
     ///
-    /// `None` is the default token. Return a clone of a request made once, rather than a new one each
+    /// `None` is the layer's default token. Return a clone of a request made once, rather than a new one each
     /// time.
     ///
     /// ```
@@ -171,7 +172,8 @@ impl<P, R> BearerAuthLayer<P, R> {
 
     /// Sets a header that goes wherever the token goes, such as a client id or an app id.
     ///
-    /// A value that the request brings along wins, and one that comes [with the token].
+    /// A value that the request brings along wins, and one that comes [with the token]. `Authorization` is
+    /// the token's and cannot be set.
     ///
     /// [with the token]: crate::AccessToken::with_header
     #[must_use]

@@ -80,7 +80,11 @@ where
                 let request = Request::from_parts(parts, self.replay.pass(body));
                 return ResponseFuture::passing(self.inner.call(request));
             }
-            Admission::Refuse(error) => return ResponseFuture::refused(error),
+            Admission::Refuse(error) => {
+                // Gives the ready service back.
+                self.inner = self.inner.clone();
+                return ResponseFuture::refused(error);
+            }
         };
         let authorized = Authorized::new(Arc::clone(&self.config), slot);
         let (body, kept) = self.replay.keep(&parts, body);

@@ -48,6 +48,8 @@ pub(crate) enum Lifetime {
     Unknown,
     /// From the moment before the token was asked for.
     For(Duration),
+    /// By the wall clock.
+    Until(SystemTime),
     /// The provider vouches that it does not expire.
     Unlimited,
 }
@@ -92,7 +94,9 @@ impl AccessToken {
 
     /// States the lifetime, as `expires_in` does (RFC 6749 §5.1).
     ///
-    /// It counts from the moment before the token was asked for, which is the cache's to know.
+    /// It counts from the moment before the token was asked for, which is the cache's to know. A provider
+    /// that returns a token which it has had for a while must use
+    /// [`with_expires_at`](Self::with_expires_at). More than a year counts as a year.
     #[must_use]
     pub fn with_expires_in(mut self, lifetime: Duration) -> Self {
         self.lifetime = Lifetime::For(lifetime);
@@ -103,9 +107,9 @@ impl AccessToken {
     ///
     /// Prefer [`with_expires_in`](Self::with_expires_in), which a wrong local clock does not disturb.
     #[must_use]
-    pub fn with_expires_at(self, end: SystemTime) -> Self {
-        let left = end.duration_since(SystemTime::now());
-        self.with_expires_in(left.unwrap_or(Duration::ZERO))
+    pub fn with_expires_at(mut self, end: SystemTime) -> Self {
+        self.lifetime = Lifetime::Until(end);
+        self
     }
 
     /// States that the token does not expire. It can still be rejected.
@@ -117,7 +121,7 @@ impl AccessToken {
 
     /// Sets a header that goes wherever this token goes, such as a client id or a quota project.
     ///
-    /// A caller's own value for that header wins.
+    /// A caller's own value for that header wins. `Authorization` is the token's and cannot be set.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         let others = self.headers().iter().filter(|(other, _)| *other != name);
@@ -220,12 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_in_the_past_is_a_lifetime_of_nothing() {
+    fn the_last_word_on_the_lifetime_counts() {
         let token = AccessToken::new("t")
             .unwrap()
+            .with_expires_in(Duration::from_secs(1))
             .with_expires_at(SystemTime::UNIX_EPOCH);
 
-        assert_eq!(token.lifetime(), Lifetime::For(Duration::ZERO));
+        assert_eq!(token.lifetime(), Lifetime::Until(SystemTime::UNIX_EPOCH));
     }
 
     #[test]

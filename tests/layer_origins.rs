@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 use http::header::AUTHORIZATION;
-use http::{HeaderName, Request, StatusCode};
-use tower::{Layer, ServiceExt};
-use tower_bearer::error::{MissingTokenRequest, OriginNotAllowed};
+use http::{HeaderName, Request, Response, StatusCode};
+use tokio_test::assert_ready_ok;
+use tokio_test::task::spawn;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_bearer::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
 use tower_bearer::origin::InvalidOriginKind;
-use tower_bearer::{BearerAuthLayer, Origin, TokenRequest};
+use tower_bearer::provider::StaticToken;
+use tower_bearer::{AccessToken, BearerAuthLayer, Origin, TokenRequest};
 
 use self::layer_support::{
     Api, Issuer, ORIGIN, URL, bearer, get, layer, reason, token, unauthorized,
@@ -248,4 +251,23 @@ fn debug_of_the_layer_and_its_service_shows_no_secret() {
     assert!(!shown.contains("hunter2"), "{shown}");
     let host = ORIGIN.strip_prefix("https://").unwrap();
     assert!(shown.contains(host), "{shown}");
+}
+
+#[tokio::test]
+async fn a_refused_request_gives_its_slot_back() {
+    let limit = tower::limit::GlobalConcurrencyLimitLayer::new(1);
+    let inner = limit.layer(service_fn(|_: Request<String>| async {
+        Ok::<_, BoxError>(Response::new(String::new()))
+    }));
+    let token = StaticToken::new(AccessToken::new("t").unwrap());
+    let layer = BearerAuthLayer::for_origin(token, "https://api.example.com")
+        .unwrap()
+        .with_other_origins_refused();
+    let (mut refused, mut other) = (layer.layer(inner.clone()), layer.layer(inner));
+
+    let request = Request::get("https://other.example.com/").body(String::new());
+    let ready = refused.ready().await.unwrap();
+    assert!(ready.call(request.unwrap()).await.is_err());
+
+    assert_ready_ok!(spawn(other.ready()).poll().map(|ready| ready.map(drop)));
 }

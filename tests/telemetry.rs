@@ -95,3 +95,54 @@ async fn a_request_that_goes_without_a_token_is_told_without_its_address() {
     assert!(log.contains("without an access token"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
+
+/// Panics at the first event.
+#[cfg(feature = "test-util")]
+struct FullDisk(std::sync::atomic::AtomicBool);
+
+#[cfg(feature = "test-util")]
+impl tracing::Subscriber for FullDisk {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        let is_first = !self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(!is_first, "disk full");
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn a_subscriber_that_panics_does_not_end_the_cache() {
+    use tower_bearer::testing::ManualClock;
+    use tower_bearer::{FetchErrorKind, TokenCache};
+
+    let _logging = tracing::subscriber::set_default(FullDisk(false.into()));
+    let clock = ManualClock::new();
+    let provider = token_fn(|_| async { Err(FetchError::unavailable("down").into()) });
+    let cache = TokenCache::builder(provider)
+        .with_clock(clock.clone())
+        .build();
+
+    let kind = cache.token().await.unwrap_err().kind();
+    assert_eq!(kind, FetchErrorKind::Panicked);
+    // The failure itself was noted before.
+    let kind = cache.token().await.unwrap_err().kind();
+    assert_eq!(kind, FetchErrorKind::Unavailable);
+    clock.advance(std::time::Duration::from_secs(1));
+    let kind = cache.token().await.unwrap_err().kind();
+    assert_eq!(kind, FetchErrorKind::Unavailable);
+}

@@ -85,7 +85,7 @@ impl<P> Engine<P> {
             _ => return Verdict::Replace,
         };
         // A fetch that is under way may still bring another.
-        if state.flight.is_none() {
+        if state.under_way().is_none() {
             if let Some((error, _)) = self.refusal(&state, now) {
                 return Verdict::Keep(NotRetriedReason::FetchFailed(error));
             }
@@ -103,7 +103,7 @@ impl<P> Engine<P> {
         for slot in self.slots.all() {
             let over = {
                 let mut state = slot.lock();
-                if let (Some(held), None) = (slot.current().as_ref(), &state.flight) {
+                if let (Some(held), None) = (slot.current().as_ref(), state.under_way()) {
                     held.put_back();
                 }
                 state.pause.end()
@@ -116,7 +116,7 @@ impl<P> Engine<P> {
     pub(crate) async fn close(&self) {
         self.gate.close();
         let flights = self.slots.all().into_iter().filter_map(|slot| {
-            let flight = slot.lock().flight.clone()?;
+            let flight = slot.lock().under_way()?.clone();
             flight.drive();
             Some(flight.join())
         });
@@ -154,8 +154,9 @@ impl<P> Engine<P> {
         result: Result<AccessToken, FetchError>,
     ) -> Outcome {
         let result = result.and_then(|token| {
-            let schedule = self.freshness.schedule(began, token.lifetime());
-            if schedule.expires_at <= self.now() {
+            let now = self.now();
+            let schedule = self.freshness.schedule(began, now, token.lifetime());
+            if schedule.expires_at <= now {
                 return Err(FetchError::new(FetchErrorKind::Expired));
             }
             Ok((token, schedule))
@@ -186,7 +187,6 @@ impl<P> Engine<P> {
     }
 
     fn note_failure(&self, slot: &Slot, began: Instant, error: &FetchError) {
-        telemetry::fetch_failed(error);
         let now = self.now();
         let of_one_key = is_of_one_key(error);
         if of_one_key {
@@ -201,6 +201,8 @@ impl<P> Engine<P> {
         let flight = self.stand_down(slot, &mut state, now);
         drop(state);
         discard((replaced, flight));
+        // At last, since whoever listens may panic.
+        telemetry::fetch_failed(error);
     }
 
     /// No fetch is under way for the slot any more, and none brought a token: what is still good stays
@@ -239,7 +241,7 @@ impl<P: TokenProvider> Engine<P> {
         }
         // A later hit looks whether the fetch is still driven.
         held.put_off(now.after(LOOK_AGAIN.min(held.left(now) / 4)));
-        let flight = match &state.flight {
+        let flight = match state.under_way() {
             Some(flight) => flight.clone(),
             None => self.begin(slot, &mut state),
         };
@@ -255,7 +257,7 @@ impl<P: TokenProvider> Engine<P> {
         for _ in 0..MAX_ROUNDS {
             let flight = {
                 let mut state = slot.lock();
-                match &state.flight {
+                match state.under_way() {
                     Some(flight) => flight.clone(),
                     None => {
                         if let Some((error, _)) = self.refusal(&state, self.now()) {
@@ -294,7 +296,7 @@ impl<P: TokenProvider> Engine<P> {
             }
             return Step::Use(held);
         }
-        if let Some(flight) = &state.flight {
+        if let Some(flight) = state.under_way() {
             return Step::Wait(flight.clone());
         }
         if let Some((error, until)) = self.refusal(&state, now) {

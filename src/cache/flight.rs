@@ -115,6 +115,11 @@ impl Flight {
         });
     }
 
+    /// Whether it has come to an end. One that has landed is in no slot; one that has panicked may be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.waiters.lock().outcome.is_some()
+    }
+
     /// Waits for the fetch, and drives it meanwhile.
     pub(crate) fn join(&self) -> Join {
         let mut state = self.shared.waiters.lock();
@@ -197,14 +202,21 @@ impl Shared {
             let outcome = self.waiters.lock().outcome.clone();
             return Poll::Ready(outcome.expect("a fetch is dropped with its outcome"));
         };
-        let outcome = {
+        let polled = {
             let _entered = self.enter(starter_lives);
             let _within = Within::enter(self.family);
             let waker = Waker::from(Arc::clone(&self.waiters));
-            std::task::ready!(running.poll_unpin(&mut Context::from_waker(&waker)))
+            let mut cx = Context::from_waker(&waker);
+            catch_unwind(AssertUnwindSafe(|| running.poll_unpin(&mut cx)))
+        };
+        let outcome = match polled {
+            Ok(Poll::Ready(outcome)) => outcome,
+            Ok(Poll::Pending) => return Poll::Pending,
+            // Not the provider, which is contained, but what is told of its failure.
+            Err(payload) => Err(panicked(payload)),
         };
         self.waiters.lock().outcome = Some(outcome.clone());
-        *fetch = None;
+        discard(fetch.take());
         drop(fetch);
         self.waiters.wake_all();
         Poll::Ready(outcome)

@@ -1,6 +1,6 @@
 //! When a token is replaced, and when it is no longer sent.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::clock::Instant;
 use crate::token::Lifetime;
@@ -44,12 +44,16 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    /// The lifetime counts from `began`, the moment before the token was asked for: what the issuer and
-    /// the network took is then on the safe side.
-    pub(crate) fn schedule(&self, began: Instant, lifetime: Lifetime) -> Schedule {
-        let lifetime = match lifetime {
-            Lifetime::For(lifetime) => lifetime.min(MAX_LIFETIME),
-            Lifetime::Unknown => self.default_lifetime.min(MAX_LIFETIME),
+    /// A lifetime counts from `began`, the moment before the token was asked for: what the issuer and
+    /// the network took is then on the safe side. An end by the wall clock is looked at `now`.
+    pub(crate) fn schedule(&self, began: Instant, now: Instant, lifetime: Lifetime) -> Schedule {
+        let (from, lifetime) = match lifetime {
+            Lifetime::For(lifetime) => (began, lifetime),
+            Lifetime::Unknown => (began, self.default_lifetime),
+            Lifetime::Until(end) => {
+                let left = end.duration_since(SystemTime::now());
+                (now, left.unwrap_or(Duration::ZERO))
+            }
             Lifetime::Unlimited => {
                 return Schedule {
                     refresh_at: Instant::NEVER,
@@ -57,12 +61,13 @@ impl Freshness {
                 };
             }
         };
+        let lifetime = lifetime.min(MAX_LIFETIME);
         let window = self.window.min(lifetime / WINDOW_PART);
         // At least `window` before the end, at most a quarter more.
         let window = window.mul_f64(1.0 + WINDOW_JITTER * fastrand::f64());
         Schedule {
-            refresh_at: began.after(lifetime.saturating_sub(window)),
-            expires_at: began.after(lifetime),
+            refresh_at: from.after(lifetime.saturating_sub(window)),
+            expires_at: from.after(lifetime),
         }
     }
 }
@@ -75,7 +80,7 @@ mod tests {
 
     fn window_and_lifetime(lifetime: Lifetime) -> (Duration, Duration) {
         let began = Instant::from_nanos(1_000_000_000);
-        let schedule = Freshness::default().schedule(began, lifetime);
+        let schedule = Freshness::default().schedule(began, began, lifetime);
         (
             schedule.expires_at.since(schedule.refresh_at),
             schedule.expires_at.since(began),
@@ -123,13 +128,33 @@ mod tests {
         assert_eq!(lifetime, DEFAULT_LIFETIME);
 
         // At the end of time, nothing overflows.
-        let schedule = Freshness::default().schedule(BEGAN, Lifetime::Unknown);
+        let schedule = Freshness::default().schedule(BEGAN, BEGAN, Lifetime::Unknown);
         assert_eq!(schedule.expires_at, Instant::NEVER);
     }
 
     #[test]
+    fn an_end_by_the_wall_clock_stays_where_it_is() {
+        let freshness = Freshness::default();
+        let began = Instant::from_nanos(0);
+        let now = began.after(Duration::from_secs(1000));
+
+        let past = Lifetime::Until(SystemTime::UNIX_EPOCH);
+        assert_eq!(freshness.schedule(began, now, past).expires_at, now);
+        let soon = Lifetime::Until(SystemTime::now() + Duration::from_secs(3600));
+        let left = freshness.schedule(began, now, soon).expires_at.since(now);
+        assert!(
+            left <= Duration::from_secs(3600) && left > Duration::from_secs(3000),
+            "{left:?}"
+        );
+    }
+
+    #[test]
     fn an_unlimited_token_is_never_replaced() {
-        let schedule = Freshness::default().schedule(Instant::from_nanos(0), Lifetime::Unlimited);
+        let schedule = Freshness::default().schedule(
+            Instant::from_nanos(0),
+            Instant::from_nanos(0),
+            Lifetime::Unlimited,
+        );
         assert_eq!(schedule.refresh_at, Instant::NEVER);
         assert_eq!(schedule.expires_at, Instant::NEVER);
     }

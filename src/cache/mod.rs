@@ -63,7 +63,8 @@
 //!
 //! It belongs to no caller: dropping any caller, or all of them, leaves it running. Where there is a
 //! tokio runtime a task drives it; those who wait drive it as well, so that it also ends when that runtime
-//! goes away. Without a runtime it advances while somebody waits.
+//! goes away. Without a runtime it advances while somebody waits, and a stale token is not replaced before
+//! its end.
 //!
 //! At most 16 fetches of one cache run at once, four before the first success and one after a failure.
 //! After a failure none begins before a pause is over: from half a second to three minutes if it may pass
@@ -87,7 +88,7 @@ use crate::token::AccessToken;
 
 mod acquire;
 mod budget;
-mod clock;
+pub(crate) mod clock;
 mod engine;
 mod flight;
 mod freshness;
@@ -100,10 +101,9 @@ pub(crate) use self::acquire::Acquire;
 pub(crate) use self::engine::{Engine, Verdict};
 pub(crate) use self::slot::{Held, Slot, Witness};
 
-#[cfg(feature = "test-util")]
-pub use self::clock::ManualClock;
-
 use self::clock::Clock;
+#[cfg(feature = "test-util")]
+use self::clock::ManualClock;
 use self::freshness::Freshness;
 use self::slots::MAX_KEYS;
 
@@ -150,7 +150,7 @@ impl<P: TokenProvider> TokenCache<P> {
 
     /// A token that can be used now: the cached one, or a new one.
     ///
-    /// A stale token is returned at once, and replaced in the background.
+    /// A stale token is returned at once, and replaced in the background where there is a tokio runtime.
     ///
     /// # Errors
     ///
@@ -213,6 +213,8 @@ impl<P: TokenProvider> TokenCache<P> {
     }
 
     /// The handle to the same cache whose methods are about the token that `request` means.
+    ///
+    /// A layer that is made from it has that token for its default.
     pub fn for_request(&self, request: &TokenRequest) -> Self {
         Self {
             handle: Arc::new(Handle {
@@ -318,7 +320,8 @@ impl<P: TokenProvider> TokenCacheBuilder<P> {
         self
     }
 
-    /// How long a token lives of which nobody said how long it does; five minutes unless set.
+    /// How long a token lives of which nobody said how long it does; five minutes unless set, and a year
+    /// at most.
     pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
         self.freshness.default_lifetime = lifetime;
         self

@@ -40,7 +40,7 @@ pub(crate) struct Held {
 
 /// The cold side. Never held across an `.await` or somebody else's code.
 pub(crate) struct State {
-    pub(crate) flight: Option<Flight>,
+    pub(super) flight: Option<Flight>,
     /// The current token's predecessor, if a server rejected it and no other has come since.
     pub(crate) condemned: Option<Arc<Held>>,
     /// The last generation of which a rejection was counted as one of a token that never worked.
@@ -95,7 +95,7 @@ impl Slot {
     /// Whether nothing would be lost with this slot but its token.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        state.flight.is_none() && state.pause.at(now).is_none() && state.budget.is_full(now)
+        state.under_way().is_none() && state.pause.at(now).is_none() && state.budget.is_full(now)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -177,6 +177,13 @@ impl Slot {
             state.budget.slow_down(now);
         }
         state.budget.take(now)
+    }
+}
+
+impl State {
+    /// The fetch that is under way.
+    pub(crate) fn under_way(&self) -> Option<&Flight> {
+        self.flight.as_ref().filter(|flight| !flight.is_over())
     }
 }
 

@@ -16,14 +16,24 @@ pub(crate) const MAX_KEYS: usize = 10_000;
 const FORGOTTEN_PART: usize = 8;
 
 pub(crate) struct Slots {
-    by_key: RwLock<HashMap<TokenRequest, Arc<Slot>>>,
+    map: RwLock<Map>,
     max_keys: usize,
+}
+
+#[derive(Default)]
+struct Map {
+    by_key: HashMap<TokenRequest, Arc<Slot>>,
+    /// With so many there may be some to forget. More than `max_keys` once all of those had to stay.
+    look_at: usize,
 }
 
 impl Slots {
     pub(crate) fn new(max_keys: usize) -> Self {
         Self {
-            by_key: RwLock::default(),
+            map: RwLock::new(Map {
+                by_key: HashMap::new(),
+                look_at: max_keys.max(1),
+            }),
             max_keys: max_keys.max(1),
         }
     }
@@ -33,15 +43,19 @@ impl Slots {
             return slot;
         }
         let mut forgotten = Vec::new();
-        let mut slots = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= self.max_keys && !slots.contains_key(request) {
-            forgotten = forget(&mut slots, self.max_keys, now());
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        if map.by_key.len() >= map.look_at && !map.by_key.contains_key(request) {
+            forgotten = forget(&mut map.by_key, self.max_keys, now());
+            // If nearly all have to stay, not again at once.
+            let some = (self.max_keys / FORGOTTEN_PART).max(1);
+            map.look_at = self.max_keys.max(map.by_key.len() + some);
         }
-        let slot = slots
+        let slot = map
+            .by_key
             .entry(request.clone())
             .or_insert_with(|| Arc::new(Slot::new(request.clone())));
         let slot = Arc::clone(slot);
-        drop(slots);
+        drop(map);
         // Outside of the lock: the last error of a provider is among them.
         discard(forgotten);
         slot
@@ -52,7 +66,11 @@ impl Slots {
     }
 
     fn read<T>(&self, f: impl FnOnce(&HashMap<TokenRequest, Arc<Slot>>) -> T) -> T {
-        f(&self.by_key.read().unwrap_or_else(PoisonError::into_inner))
+        f(&self
+            .map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_key)
     }
 }
 
@@ -172,5 +190,22 @@ mod tests {
         assert!(has(&slots, 1) && has(&slots, 2) && has(&slots, 3));
         assert!(!has(&slots, 4));
         drop(held);
+    }
+
+    #[test]
+    fn if_all_have_to_stay_it_is_not_looked_at_all_of_them_for_each_new_one() {
+        let slots = Slots::new(80);
+        let mut looks = 0;
+        let _held: Vec<_> = (0..1000)
+            .map(|number| {
+                slots.get(&request(number), || {
+                    looks += 1;
+                    at(1000)
+                })
+            })
+            .collect();
+
+        assert_eq!(slots.read(HashMap::len), 1000);
+        assert_eq!(looks, 92); // every ten, after the first eighty
     }
 }

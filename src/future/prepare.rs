@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
@@ -60,7 +59,7 @@ enum Step {
     // Waits for a token.
     Acquiring(Acquire),
     // Waits for the service.
-    Readying(Arc<Held>),
+    Readying,
 }
 
 pub(super) enum Prepared<S, P, R, B>
@@ -149,26 +148,18 @@ where
                         }
                         (Err(error), None) => return Poll::Ready(Err(error.into())),
                         // Drops the rejection.
-                        (Ok(held), _) => self.step = Step::Readying(held),
+                        (Ok(_), _) => self.step = Step::Readying,
                     }
                 }
                 // Readying => Sending | Acquiring, a few times | error
-                Step::Readying(held) => {
+                Step::Readying => {
                     ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
                     // Taken only now, so that it cannot expire in between.
                     let now = engine.now();
-                    match self.authorized.slot().usable(now) {
-                        Some(newest) if rejected != Some(newest.generation) => {
-                            return Poll::Ready(Ok(self.send(newest)));
-                        }
-                        // The one that was rejected is back in use, which is no reason to send it again.
-                        Some(_) if held.is_usable(now) => {
-                            let held = Arc::clone(held);
-                            return Poll::Ready(Ok(self.send(held)));
-                        }
-                        // It has expired, or somebody else's request was rejected.
-                        _ => {}
+                    if let Some(held) = self.authorized.slot().usable(now) {
+                        return Poll::Ready(Ok(self.send(&held)));
                     }
+                    // It has expired, or somebody else's request was rejected.
                     self.rounds += 1;
                     if self.rounds == MAX_ROUNDS {
                         let error = FetchError::new(FetchErrorKind::Expired);
@@ -183,10 +174,10 @@ where
     }
 
     /// Calls the service, which is ready.
-    fn send(&mut self, held: Arc<Held>) -> Prepared<S, P, R, B> {
+    fn send(&mut self, held: &Held) -> Prepared<S, P, R, B> {
         let mut request = self.request.take().expect("one request per send");
         let authorized = self.authorized.again();
-        authorized.config.authorize(request.headers_mut(), &held);
+        authorized.config.authorize(request.headers_mut(), held);
         let attempt = match &mut self.purpose {
             Purpose::First(kept) => {
                 Attempt::First(kept.take().map(|kept| (self.service.clone(), kept)))

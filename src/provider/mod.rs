@@ -50,6 +50,8 @@ pub use self::token_request::TokenRequest;
 /// - Read only its arguments and `self`, never task-locals: whoever waits for the token may drive the
 ///   fetch, on whatever task and thread.
 /// - Ask for exactly what [`FetchContext::token_request`] says, since the token is kept under it.
+/// - Wait for another token of the same cache, if it needs one, in the fetch itself and not in a task of
+///   its own. Never for the token that it is to fetch.
 /// - If it keeps tokens itself, not return [`FetchContext::rejected_token`] again.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::{self, Future};
+use std::time::SystemTime;
 
 use super::{FetchContext, TokenProvider};
 use crate::error::BoxError;
@@ -52,8 +53,8 @@ impl<F> fmt::Debug for TokenFn<F> {
 
 /// A provider that has one token and no way to get another.
 ///
-/// A token of unknown lifetime is taken not to expire. After a 401 the request is not sent again, since
-/// the token would be the same.
+/// A lifetime counts from when the provider is made, and a token of unknown lifetime is taken not to
+/// expire. After a 401 the request is not sent again, since the token would be the same.
 #[derive(Clone, Debug)]
 pub struct StaticToken {
     token: AccessToken,
@@ -64,7 +65,11 @@ impl StaticToken {
     pub fn new(token: AccessToken) -> Self {
         let token = match token.lifetime() {
             Lifetime::Unknown => token.with_unlimited_lifetime(),
-            Lifetime::For(_) | Lifetime::Unlimited => token,
+            Lifetime::For(lifetime) => match SystemTime::now().checked_add(lifetime) {
+                Some(end) => token.with_expires_at(end),
+                None => token.with_unlimited_lifetime(),
+            },
+            Lifetime::Until(_) | Lifetime::Unlimited => token,
         };
         Self { token }
     }
@@ -76,5 +81,31 @@ impl TokenProvider for StaticToken {
         _: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
         future::ready(Ok(self.token.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_fixed_token_ends_when_it_was_said_to_however_often_it_is_asked_for() {
+        let token = AccessToken::new("t").unwrap();
+        let hour = Duration::from_secs(3600);
+        let provider = StaticToken::new(token.clone().with_expires_in(hour));
+        let end = |token: &AccessToken| match token.lifetime() {
+            Lifetime::Until(end) => end,
+            other => panic!("{other:?}"),
+        };
+
+        assert!(end(&provider.token) <= SystemTime::now() + hour);
+        let absurd = StaticToken::new(token.clone().with_expires_in(Duration::MAX));
+        assert_eq!(absurd.token.lifetime(), Lifetime::Unlimited);
+        assert_eq!(
+            StaticToken::new(token).token.lifetime(),
+            Lifetime::Unlimited
+        );
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 ///
 /// It is the key under which a token is kept and shared. Two requests for the same scopes in any order
 /// are equal; requests that differ in anything never share a token. Put one into the extensions of an
-/// HTTP request to choose the token for that request; a request without one gets the default token,
-/// which is that of `TokenRequest::default()`.
+/// HTTP request to choose the token for that request; a request without one gets the default token of its
+/// layer, which is that of `TokenRequest::default()` unless the layer was made from
+/// [`TokenCache::for_request`](crate::TokenCache::for_request).
 ///
 /// Cloning is cheap. Make one and reuse it, rather than making it anew for every request.
 ///

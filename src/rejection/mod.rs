@@ -9,13 +9,13 @@
 //!
 //! fn explain<B>(response: &http::Response<B>) -> &'static str {
 //!     match response.extensions().get::<NotRetried>().map(NotRetried::reason) {
-//!         None => "accepted, or rejected twice",
+//!         None => "accepted, rejected twice, or sent without a token of ours",
 //!         Some(NotRetriedReason::BodyNotReplayable) => "rejected; the body was a stream",
 //!         Some(_) => "rejected; no better token is to be had",
 //!     }
 //! }
 //!
-//! assert_eq!(explain(&http::Response::new(())), "accepted, or rejected twice");
+//! assert!(explain(&http::Response::new(())).starts_with("accepted"));
 //! ```
 
 use std::fmt;

@@ -1,3 +1,3 @@
 //! For tests of code that uses this crate.
 
-pub use crate::cache::ManualClock;
+pub use crate::cache::clock::ManualClock;
