@@ -33,6 +33,7 @@
 //! - Client secrets and what is made of them for a request are zeroed when dropped. What a transport
 //!   copies, and the answer it reads, is beyond our reach.
 
+mod answer;
 mod builder;
 mod client_auth;
 mod client_credentials;
@@ -42,6 +43,7 @@ mod error;
 mod invalid_config;
 mod jwt;
 mod redact;
+mod refusal;
 mod request;
 mod response;
 mod retry_after;

@@ -1,17 +1,14 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::response::Parts;
-use serde_json::value::RawValue;
-use zeroize::Zeroizing;
 
-use super::error::{Refusal, TokenEndpointError, TokenEndpointErrorKind};
+use super::answer::Answer;
+use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::jwt;
 use super::redact::Redactor;
+use super::refusal;
 use super::retry_after::retry_after;
-use crate::error::FetchErrorKind;
 use crate::token::AccessToken;
 
 /// Reads what a token endpoint answered (RFC 6749 §5).
@@ -31,7 +28,7 @@ pub(super) fn parse(
         };
         token.map_err(|error| error.with_status(parts.status))
     } else {
-        let error = rejection(parts.status, answer.as_ref(), body, redactor);
+        let error = refusal::by_status(parts.status, answer.as_ref(), body, redactor);
         Err(error
             .with_status(parts.status)
             .with_retry_after(retry_after(&parts.headers)))
@@ -45,32 +42,9 @@ pub(super) fn redirected(parts: &Parts) -> TokenEndpointError {
         .with_retry_after(retry_after(&parts.headers))
 }
 
-/// The members of a JSON object, not yet read: one that we do not need may be anything.
-struct Answer<'a>(BTreeMap<String, &'a RawValue>);
-
-impl<'a> Answer<'a> {
-    fn parse(body: &'a [u8]) -> Option<Self> {
-        let body = body.trim_ascii_start();
-        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-        // What serde says of an error quotes values.
-        serde_json::from_slice(body).ok().map(Self)
-    }
-
-    /// The member, unless it says nothing.
-    fn get(&self, name: &str) -> Option<&'a str> {
-        let value = self.0.get(name)?.get();
-        (!matches!(value, "null" | "false" | "\"\"")).then_some(value)
-    }
-
-    /// The member, if it is a text that is not empty.
-    fn text(&self, name: &str) -> Option<Zeroizing<String>> {
-        serde_json::from_str(self.get(name)?).ok()
-    }
-}
-
 fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
     if answer.get("error").is_some() {
-        return Err(rejection_under_success(answer));
+        return Err(refusal::under_success(answer));
     }
     let Some(token) = answer.text("access_token") else {
         return Err(TokenEndpointError::new(
@@ -78,11 +52,7 @@ fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
         ));
     };
     // Required by RFC 6749 §5.1 and yet left out by some.
-    if answer
-        .0
-        .get("token_type")
-        .is_some_and(|value| value.get() != "null")
-    {
+    if answer.has("token_type") {
         let token_type = answer.text("token_type");
         if !token_type.is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
             return Err(TokenEndpointError::new(
@@ -138,78 +108,6 @@ fn seconds(json: &str) -> Option<Duration> {
         .then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
-/// A refusal by status.
-fn rejection(
-    status: StatusCode,
-    answer: Option<&Answer<'_>>,
-    body: &[u8],
-    redactor: &Redactor,
-) -> TokenEndpointError {
-    let member = |name| answer.and_then(|answer| answer.text(name));
-    let clean = |text: Zeroizing<String>| redactor.clean(&text);
-
-    let code = member("error");
-    let concerns = concerns(status, code.as_ref().map(|code| code.as_str()));
-    let refusal = match code {
-        Some(code) => Refusal {
-            error: Some(clean(code)),
-            error_description: member("error_description").map(clean),
-            error_uri: member("error_uri").map(clean),
-            text: None,
-        },
-        None => Refusal {
-            text: Some(redactor.clean(String::from_utf8_lossy(body).trim()))
-                .filter(|text| !text.is_empty()),
-            ..Refusal::default()
-        },
-    };
-    TokenEndpointError::rejected(refusal, concerns)
-}
-
-/// A refusal in an answer that should hold a token: quoted no further than by a code that we know.
-fn rejection_under_success(answer: &Answer<'_>) -> TokenEndpointError {
-    let code = answer.text("error");
-    let code = code.as_ref().and_then(|code| known_code(code));
-    let refusal = Refusal {
-        error: code.map(str::to_owned),
-        ..Refusal::default()
-    };
-    TokenEndpointError::rejected(refusal, concerns(StatusCode::OK, code))
-}
-
-fn known_code(code: &str) -> Option<&'static str> {
-    // RFC 6749 §5.2, §4.1.2.1 and RFC 8628 §3.5, which servers send here too, and RFC 8707 §2.
-    const CODES: [&str; 11] = [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "access_denied",
-        "server_error",
-        "temporarily_unavailable",
-        "slow_down",
-        "invalid_target",
-    ];
-    CODES.into_iter().find(|known| *known == code)
-}
-
-fn concerns(status: StatusCode, code: Option<&str>) -> FetchErrorKind {
-    let is_refusal = status.is_client_error() || status.is_success();
-    match (status, code) {
-        (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
-            FetchErrorKind::Unavailable
-        }
-        _ if !is_refusal => FetchErrorKind::Unavailable,
-        (_, Some("temporarily_unavailable" | "server_error" | "slow_down")) => {
-            FetchErrorKind::Unavailable
-        }
-        (_, Some("invalid_scope" | "invalid_target")) => FetchErrorKind::InvalidRequest,
-        _ => FetchErrorKind::Denied,
-    }
-}
-
 /// The encoding of a body that the transport did not decode.
 fn content_encoding(headers: &HeaderMap) -> Option<&'static str> {
     let encoding = headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim();
@@ -228,7 +126,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::error::FetchError;
+    use crate::error::{FetchError, FetchErrorKind};
     use crate::token::Lifetime;
 
     fn answer(status: u16, body: &str) -> Result<AccessToken, TokenEndpointError> {

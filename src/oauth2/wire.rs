@@ -40,7 +40,7 @@ impl Encoding {
 
     pub(super) fn encode(self, parameters: &Parameters) -> Zeroizing<String> {
         // Made at the greatest size it can have, so that no growing leaves a copy behind: `%XX` for a
-        // byte in a form, `\uXXXX` in JSON, and what stands around a parameter.
+        // byte in a form, `\u` and four digits in JSON, and what stands around a parameter.
         let sizes = parameters.iter();
         let size = sizes.map(|(name, value)| 6 * (name.len() + value.len()) + 8);
         let mut text = Zeroizing::new(String::with_capacity(2 + size.sum::<usize>()));
