@@ -39,6 +39,11 @@ async fn main() -> ExitCode {
         }
         Err(difference) => {
             println!("not as it should be: {difference}");
+            let mut source = difference.source();
+            while let Some(error) = source {
+                println!("    because: {error}");
+                source = error.source();
+            }
             ExitCode::FAILURE
         }
     }
@@ -152,7 +157,7 @@ async fn check(
 
 fn tell(issuer: &Issuer, api: &Api) {
     println!(
-        "   token endpoint: {} requests; API: {} accepted, {} rejected\n",
+        "   token requests: {}; API calls: {} accepted, {} rejected\n",
         issuer.requests(),
         api.accepted(),
         api.rejected()

@@ -23,7 +23,7 @@ use self::vendor_support::{Body, Time};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// After failures that may pass by themselves.
-const MAX_PAUSE: Duration = Duration::from_secs(120);
+const MAX_PAUSE: Duration = Duration::from_secs(180);
 
 type Network = BoxCloneService<Request<Body>, Response<Incoming>, BoxError>;
 

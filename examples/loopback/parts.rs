@@ -15,6 +15,9 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+/// How many requests may be in flight on one HTTP/2 connection.
+const MAX_STREAMS: usize = 20_000;
+
 /// Far longer than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,6 +32,8 @@ pub fn http1_client() -> HttpClient {
 pub fn http2_client() -> HttpClient {
     Client::builder(TokioExecutor::new())
         .http2_only(true)
+        // As many as may be rejected at once: see `tower_bearer::rejection`.
+        .http2_max_concurrent_reset_streams(MAX_STREAMS)
         .build(connector())
 }
 
@@ -54,7 +59,7 @@ where
                 async move { Ok::<_, Infallible>(answer.await) }
             });
             let mut server = auto::Builder::new(TokioExecutor::new());
-            server.http2().max_concurrent_streams(20_000);
+            server.http2().max_concurrent_streams(MAX_STREAMS as u32);
             // The client closes a connection when it likes.
             let _closed = server.serve_connection(TokioIo::new(stream), service).await;
         });

@@ -4,6 +4,15 @@
 //! healed by sending it once more with a new token, the caller gets the 401 as it came, with a
 //! [`NotRetried`] in its extensions.
 //!
+//! # Over HTTP/2
+//!
+//! Before the request is sent again, the 401 is dropped with what is unread of its body, which resets its
+//! stream. hyper remembers few such streams, and closes a connection on which more than a thousand frames
+//! arrive for others. Where thousands of requests may be in flight on one connection when a token is
+//! revoked, have it remember as many: `http2_max_concurrent_reset_streams` of hyper-util's client builder.
+//!
+//! # Example
+//!
 //! ```
 //! use tower_bearer::rejection::{NotRetried, NotRetriedReason};
 //!
