@@ -27,7 +27,7 @@ use crate::token::AccessToken;
 /// What a fetch has come to.
 pub(crate) type Outcome = Result<Landing, FetchError>;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Landing {
     /// Its token is the current one.
     Installed,
@@ -308,4 +308,26 @@ fn panicked(payload: Box<dyn Any + Send>) -> FetchError {
     // It may hold a secret.
     discard(payload);
     FetchError::new(FetchErrorKind::Panicked)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::assert_pending;
+    use tokio_test::task::spawn;
+
+    use super::*;
+
+    #[test]
+    fn a_waiter_that_goes_after_it_was_woken_has_another_look() {
+        let flight = Flight::new(std::future::pending(), 1, Arc::default());
+        let (mut first, mut second) = (spawn(flight.join()), spawn(flight.join()));
+        assert_pending!(first.poll());
+        flight.shared.waiters.wake_all();
+        assert!(first.is_woken());
+        assert_pending!(second.poll());
+        assert!(!second.is_woken());
+
+        drop(first);
+        assert!(second.is_woken());
+    }
 }

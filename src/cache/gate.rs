@@ -341,6 +341,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_offered_to_all_in_the_queue_if_one_may_not_look() {
+        let (clock, gate) = gate();
+        let now = clock.now();
+        gate.failed(now, now, FetchError::unavailable("down"));
+        clock.advance(Duration::from_secs(1));
+        let inside = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
+        let (mut first, mut second) = (spawn(gate.enter(LIMIT)), spawn(gate.enter(LIMIT)));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+
+        gate.undriven().store(true, Ordering::Relaxed);
+        drop(inside);
+        assert!(first.is_woken() && second.is_woken());
+    }
+
+    #[test]
     fn a_reset_ends_the_pause() {
         let (clock, gate) = gate();
         let now = clock.now();
