@@ -46,7 +46,7 @@ impl Acquire {
             match outcome {
                 // It may have been replaced, have expired or been rejected since.
                 Ok(Landing::Installed) => {
-                    if let Some(held) = slot.usable(engine.now()) {
+                    if let Some(held) = engine.usable(slot) {
                         return Poll::Ready(Ok(held));
                     }
                     self.rounds += 1;
@@ -58,7 +58,7 @@ impl Acquire {
                 Ok(Landing::Superseded) => {}
                 Err(error) => {
                     // A token that was rejected may have been reprieved.
-                    let usable = slot.usable(engine.now());
+                    let usable = engine.usable(slot);
                     return Poll::Ready(match usable {
                         Some(held) if rejected != Some(held.generation) => Ok(held),
                         _ => Err(error),

@@ -1,7 +1,7 @@
 //! The one clock that freshness, back-off and time limits read.
 
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_timer::Delay;
 use futures_util::FutureExt;
@@ -33,13 +33,27 @@ impl Instant {
         Self(self.0.saturating_add(nanos))
     }
 
+    /// Stops at zero.
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
+
     /// Zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A monotonic clock that goes on while the host is suspended, where the system has one.
+/// A point in time by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    pub(crate) wall: SystemTime,
+}
+
+/// A monotonic clock that goes on while the host is suspended, where the system has one, and the wall
+/// clock beside it.
 #[derive(Clone)]
 pub(crate) enum Clock {
     System,
@@ -53,6 +67,18 @@ impl Clock {
             Self::System => system::now(),
             #[cfg(any(test, feature = "test-util"))]
             Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Also reads the wall clock, which the system may set at will.
+    pub(crate) fn moment(&self) -> Moment {
+        match self {
+            Self::System => Moment {
+                at: system::now(),
+                wall: SystemTime::now(),
+            },
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Manual(clock) => clock.moment(),
         }
     }
 
@@ -152,13 +178,14 @@ mod manual {
     use std::fmt;
     use std::sync::{Arc, Mutex, PoisonError};
     use std::task::Waker;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
-    use super::Instant;
+    use super::{Instant, Moment};
 
-    /// A clock that stands still until it is turned by hand.
+    /// A clock that stands still until it is turned by hand, and a wall clock that goes with it.
     ///
-    /// Clones are the same clock.
+    /// Clones are the same clock. The wall clock can also be [set](Self::set_wall_time) to another time,
+    /// as a system's is.
     ///
     /// ```
     /// use std::time::Duration;
@@ -186,32 +213,58 @@ mod manual {
 
     struct State {
         now: Instant,
+        wall: SystemTime,
         waiting: Vec<Waker>,
     }
 
     impl ManualClock {
-        /// A clock that has run for a day, as that of a host that has.
+        /// A clock that has run for a day, as that of a host that has. Its wall clock shows the system's
+        /// time.
         pub fn new() -> Self {
             Self {
                 state: Arc::new(Mutex::new(State {
                     now: Instant::from_nanos(0).after(Duration::from_secs(86_400)),
+                    wall: SystemTime::now(),
                     waiting: Vec::new(),
                 })),
             }
         }
 
-        /// Turns the clock forward and wakes what waits for a time limit.
+        /// Turns the clock forward, with the wall clock, and wakes what waits for a time limit.
+        ///
+        /// That the host was suspended meanwhile would make no difference. At the end of time, each clock
+        /// stands still.
         pub fn advance(&self, duration: Duration) {
             let waiting = {
                 let mut state = self.lock();
                 state.now = state.now.after(duration);
+                state.wall = state.wall.checked_add(duration).unwrap_or(state.wall);
                 std::mem::take(&mut state.waiting)
             };
             waiting.into_iter().for_each(Waker::wake);
         }
 
+        /// What the wall clock shows.
+        pub fn wall_time(&self) -> SystemTime {
+            self.lock().wall
+        }
+
+        /// Sets the wall clock, forward or back, while the clock itself stands still: somebody corrected
+        /// it, or the host was suspended and its clock does not count that.
+        pub fn set_wall_time(&self, time: SystemTime) {
+            self.lock().wall = time;
+        }
+
         pub(crate) fn now(&self) -> Instant {
             self.lock().now
+        }
+
+        pub(crate) fn moment(&self) -> Moment {
+            let state = self.lock();
+            Moment {
+                at: state.now,
+                wall: state.wall,
+            }
         }
 
         pub(crate) fn wake_when_turned(&self, waker: &Waker) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
-use super::clock::{Clock, Instant};
+use super::clock::{Clock, Instant, Moment};
 use super::flight::{self, Flight, Landing, Outcome};
 use super::freshness::Freshness;
 use super::gate::Gate;
@@ -69,6 +69,20 @@ impl<P> Engine<P> {
 
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The current token of a slot, unless it has expired by either clock.
+    pub(crate) fn usable(&self, slot: &Slot) -> Option<Arc<Held>> {
+        let now = self.now();
+        self.touch(slot, now);
+        slot.usable(now)
+    }
+
+    /// Notes that a slot's token is about to be used.
+    pub(crate) fn touch(&self, slot: &Slot, now: Instant) {
+        if slot.touch(now) {
+            slot.compare_wall_clock(self.clock.moment());
+        }
     }
 
     pub(crate) fn slot(&self, request: &TokenRequest) -> Arc<Slot> {
@@ -147,25 +161,20 @@ impl<P> Engine<P> {
     }
 
     /// Brings the outcome of a fetch into the slot.
-    fn land(
-        &self,
-        slot: &Slot,
-        began: Instant,
-        result: Result<AccessToken, FetchError>,
-    ) -> Outcome {
+    fn land(&self, slot: &Slot, began: Moment, result: Result<AccessToken, FetchError>) -> Outcome {
         let result = result.and_then(|token| {
-            let now = self.now();
+            let now = self.clock.moment();
             let schedule = self.freshness.schedule(began, now, token.lifetime());
-            if schedule.expires_at <= now {
+            if schedule.expires_at <= now.at {
                 return Err(FetchError::new(FetchErrorKind::Expired));
             }
             Ok((token, schedule))
         });
         match result {
             Ok((token, schedule)) => {
-                self.gate.answered(began);
+                self.gate.answered(began.at);
                 let mut state = slot.lock();
-                let over = state.pause.succeed(began);
+                let over = state.pause.succeed(began.at);
                 let flight = state.flight.take();
                 let rejected_since = flight.as_ref().is_some_and(|f| f.began_before_rejection);
                 let is_rejected_one = state.condemned.as_ref().is_some_and(|c| c.token == token);
@@ -180,7 +189,7 @@ impl<P> Engine<P> {
                 Ok(landing)
             }
             Err(error) => {
-                self.note_failure(slot, began, &error);
+                self.note_failure(slot, began.at, &error);
                 Err(error)
             }
         }
@@ -270,7 +279,7 @@ impl<P: TokenProvider> Engine<P> {
             flight.drive();
             let landing = flight.join().await?;
             // As in `Acquire`.
-            if let (Landing::Installed, Some(held)) = (landing, slot.usable(self.now())) {
+            if let (Landing::Installed, Some(held)) = (landing, self.usable(slot)) {
                 return Ok(held);
             }
         }
@@ -286,6 +295,7 @@ impl<P: TokenProvider> Engine<P> {
 
     pub(super) fn step(self: &Arc<Self>, slot: &Arc<Slot>, rejected: Option<u64>) -> Step {
         let now = self.now();
+        self.touch(slot, now);
         let mut state = slot.lock();
         if let Some(held) = slot.usable(now) {
             if rejected == Some(held.generation) {
@@ -354,7 +364,7 @@ async fn fetch<P: TokenProvider>(
             return Err(refused);
         }
     };
-    let began = engine.now();
+    let began = engine.clock.moment();
     let provider = &engine.provider;
     let asked = async move { provider.fetch_token(cx).await };
     let result = flight::contain(asked, &engine.clock, engine.fetch_timeout).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::clock::Instant;
+use super::clock::{Instant, Moment};
 use crate::token::Lifetime;
 
 /// How long before its end a token is replaced, unless set.
@@ -32,6 +32,8 @@ pub(crate) struct Freshness {
 pub(crate) struct Schedule {
     pub(crate) refresh_at: Instant,
     pub(crate) expires_at: Instant,
+    /// The same end by the wall clock, unless there is none.
+    pub(crate) wall_end: Option<SystemTime>,
 }
 
 impl Default for Freshness {
@@ -46,18 +48,19 @@ impl Default for Freshness {
 impl Freshness {
     /// A lifetime counts from `began`, the moment before the token was asked for: what the issuer and
     /// the network took is then on the safe side. An end by the wall clock is looked at `now`.
-    pub(crate) fn schedule(&self, began: Instant, now: Instant, lifetime: Lifetime) -> Schedule {
+    pub(crate) fn schedule(&self, began: Moment, now: Moment, lifetime: Lifetime) -> Schedule {
         let (from, lifetime) = match lifetime {
             Lifetime::For(lifetime) => (began, lifetime),
             Lifetime::Unknown => (began, self.default_lifetime),
             Lifetime::Until(end) => {
-                let left = end.duration_since(SystemTime::now());
+                let left = end.duration_since(now.wall);
                 (now, left.unwrap_or(Duration::ZERO))
             }
             Lifetime::Unlimited => {
                 return Schedule {
                     refresh_at: Instant::NEVER,
                     expires_at: Instant::NEVER,
+                    wall_end: None,
                 };
             }
         };
@@ -66,8 +69,9 @@ impl Freshness {
         // At least `window` before the end, at most a quarter more.
         let window = window.mul_f64(1.0 + WINDOW_JITTER * fastrand::f64());
         Schedule {
-            refresh_at: from.after(lifetime.saturating_sub(window)),
-            expires_at: from.after(lifetime),
+            refresh_at: from.at.after(lifetime.saturating_sub(window)),
+            expires_at: from.at.after(lifetime),
+            wall_end: from.wall.checked_add(lifetime),
         }
     }
 }
@@ -76,14 +80,19 @@ impl Freshness {
 mod tests {
     use super::*;
 
-    const BEGAN: Instant = Instant::NEVER;
+    fn at(nanos: u64) -> Moment {
+        Moment {
+            at: Instant::from_nanos(nanos),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        }
+    }
 
     fn window_and_lifetime(lifetime: Lifetime) -> (Duration, Duration) {
-        let began = Instant::from_nanos(1_000_000_000);
+        let began = at(1_000_000_000);
         let schedule = Freshness::default().schedule(began, began, lifetime);
         (
             schedule.expires_at.since(schedule.refresh_at),
-            schedule.expires_at.since(began),
+            schedule.expires_at.since(began.at),
         )
     }
 
@@ -128,33 +137,27 @@ mod tests {
         assert_eq!(lifetime, DEFAULT_LIFETIME);
 
         // At the end of time, nothing overflows.
-        let schedule = Freshness::default().schedule(BEGAN, BEGAN, Lifetime::Unknown);
+        let began = at(u64::MAX);
+        let schedule = Freshness::default().schedule(began, began, Lifetime::Unknown);
         assert_eq!(schedule.expires_at, Instant::NEVER);
     }
 
     #[test]
     fn an_end_by_the_wall_clock_stays_where_it_is() {
         let freshness = Freshness::default();
-        let began = Instant::from_nanos(0);
-        let now = began.after(Duration::from_secs(1000));
+        let (began, now) = (at(0), at(1_000_000_000_000));
 
         let past = Lifetime::Until(SystemTime::UNIX_EPOCH);
-        assert_eq!(freshness.schedule(began, now, past).expires_at, now);
-        let soon = Lifetime::Until(SystemTime::now() + Duration::from_secs(3600));
-        let left = freshness.schedule(began, now, soon).expires_at.since(now);
-        assert!(
-            left <= Duration::from_secs(3600) && left > Duration::from_secs(3000),
-            "{left:?}"
-        );
+        assert_eq!(freshness.schedule(began, now, past).expires_at, now.at);
+        let end = now.wall + Duration::from_secs(3600);
+        let schedule = freshness.schedule(began, now, Lifetime::Until(end));
+        assert_eq!(schedule.expires_at.since(now.at), Duration::from_secs(3600));
+        assert_eq!(schedule.wall_end, Some(end));
     }
 
     #[test]
     fn an_unlimited_token_is_never_replaced() {
-        let schedule = Freshness::default().schedule(
-            Instant::from_nanos(0),
-            Instant::from_nanos(0),
-            Lifetime::Unlimited,
-        );
+        let schedule = Freshness::default().schedule(at(0), at(0), Lifetime::Unlimited);
         assert_eq!(schedule.refresh_at, Instant::NEVER);
         assert_eq!(schedule.expires_at, Instant::NEVER);
     }

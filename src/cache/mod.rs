@@ -52,6 +52,12 @@
 //! A 401 condemns the token that the rejected request carried and no other: tokens are numbered, and one
 //! that has been replaced already is left alone. A failed fetch touches no token that is still good.
 //!
+//! A lifetime counts from the moment before the token was asked for, by a clock that cannot be set and,
+//! where the system has one, goes on while the host is suspended (Linux's `CLOCK_BOOTTIME`). About once a
+//! second the wall clock is compared, and the stricter of the two wins: a token does not outlive a
+//! suspension that only the wall clock counts, nor is its life made longer by a wall clock that is set
+//! back.
+//!
 //! # A fetch's life
 //!
 //! ```text
@@ -171,7 +177,7 @@ impl<P: TokenProvider> TokenCache<P> {
 
     /// The cached token, if it can be used now. Starts nothing.
     pub fn cached(&self) -> Option<AccessToken> {
-        let held = self.slot().usable(self.engine().now())?;
+        let held = self.engine().usable(self.slot())?;
         Some(held.token.clone())
     }
 
@@ -230,7 +236,7 @@ impl<P: TokenProvider> TokenCache<P> {
         let now = self.engine().now();
         let current = slot.current();
         let held = current.as_deref()?;
-        slot.touch(now);
+        self.engine().touch(slot, now);
         if !held.is_fresh(now) {
             if !held.is_usable(now) {
                 return None;

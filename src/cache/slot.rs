@@ -3,12 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::budget::Budget;
-use super::clock::Instant;
+use super::clock::{Instant, Moment};
 use super::flight::Flight;
 use super::freshness::Schedule;
 use super::pause::Pause;
@@ -30,10 +30,13 @@ pub(crate) struct Held {
     pub(crate) token: AccessToken,
     /// Tokens of one slot have the same generation if, and only if, they are the same text in a row.
     pub(crate) generation: u64,
-    schedule: Schedule,
     /// From when on a hit starts a fetch. Never later than the end of the token, so that a hit need not
     /// compare twice. It is put off while a fetch runs and while none may begin.
     refresh_at: AtomicU64,
+    /// What that was at first. The lock is held to change any of these three.
+    planned_at: AtomicU64,
+    expires_at: AtomicU64,
+    wall_end: Option<SystemTime>,
     /// A server rejected it, and it is in use for want of another.
     was_rejected: AtomicBool,
 }
@@ -80,12 +83,26 @@ impl Slot {
         self.current.load_full().filter(|held| held.is_usable(now))
     }
 
-    /// Notes that the token is used at `now`. Writes about once a second.
-    pub(crate) fn touch(&self, now: Instant) {
+    /// Notes that the token is used at `now`. About once a second it writes, and returns true: then the
+    /// wall clock is to be [compared](Self::compare_wall_clock).
+    pub(crate) fn touch(&self, now: Instant) -> bool {
         let now = now.as_nanos() >> 30;
-        if self.last_used.load(Ordering::Relaxed) != now {
+        let is_first = self.last_used.load(Ordering::Relaxed) != now;
+        if is_first {
             self.last_used.store(now, Ordering::Relaxed);
         }
+        is_first
+    }
+
+    /// Brings the end of the current token forward to what the wall clock says, if that is sooner: the
+    /// host may have been suspended while its other clock stood still, or one of the two been wrong.
+    #[cold]
+    pub(crate) fn compare_wall_clock(&self, now: Moment) {
+        let state = self.lock();
+        if let Some(held) = self.current.load().as_ref() {
+            held.compare_wall_clock(now);
+        }
+        drop(state);
     }
 
     pub(crate) fn last_used(&self) -> u64 {
@@ -121,8 +138,10 @@ impl Slot {
             token,
             generation,
             refresh_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
+            planned_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
+            expires_at: AtomicU64::new(schedule.expires_at.as_nanos()),
+            wall_end: schedule.wall_end,
             was_rejected: AtomicBool::new(false),
-            schedule,
         });
         self.current.store(Some(Arc::clone(&held)));
         held
@@ -203,7 +222,7 @@ impl Held {
     }
 
     pub(crate) fn is_usable(&self, now: Instant) -> bool {
-        now < self.schedule.expires_at
+        now < self.expires_at()
     }
 
     /// Whether a server rejected it. Then it is in use for want of another.
@@ -212,12 +231,12 @@ impl Held {
     }
 
     pub(crate) fn left(&self, now: Instant) -> Duration {
-        self.schedule.expires_at.since(now)
+        self.expires_at().since(now)
     }
 
     /// Lets hits pass as if the token were fresh until `retry_at`, if that is later than planned.
     pub(crate) fn put_off(&self, retry_at: Instant) {
-        let at = retry_at.max(self.planned()).min(self.schedule.expires_at);
+        let at = retry_at.max(self.planned()).min(self.expires_at());
         self.refresh_at.store(at.as_nanos(), Ordering::Relaxed);
     }
 
@@ -231,7 +250,27 @@ impl Held {
         if self.was_rejected() {
             Instant::from_nanos(0)
         } else {
-            self.schedule.refresh_at
+            Instant::from_nanos(self.planned_at.load(Ordering::Relaxed))
+        }
+    }
+
+    fn expires_at(&self) -> Instant {
+        Instant::from_nanos(self.expires_at.load(Ordering::Relaxed))
+    }
+
+    fn compare_wall_clock(&self, now: Moment) {
+        let Some(end) = self.wall_end else {
+            return;
+        };
+        let left = end.duration_since(now.wall).unwrap_or(Duration::ZERO);
+        let sooner = self.expires_at().since(now.at.after(left));
+        if sooner.is_zero() {
+            return;
+        }
+        for time in [&self.refresh_at, &self.planned_at, &self.expires_at] {
+            let at = time.load(Ordering::Relaxed);
+            let sooner = Instant::from_nanos(at).before(sooner);
+            time.store(sooner.as_nanos(), Ordering::Relaxed);
         }
     }
 }
@@ -244,10 +283,15 @@ mod tests {
         Instant::from_nanos(0).after(Duration::from_secs(seconds))
     }
 
+    fn wall(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
+    }
+
     fn install(slot: &Slot, text: &str) -> Arc<Held> {
         let schedule = Schedule {
             refresh_at: at(70),
             expires_at: at(100),
+            wall_end: Some(wall(100)),
         };
         slot.install(&mut slot.lock(), AccessToken::new(text).unwrap(), schedule)
     }
@@ -279,6 +323,41 @@ mod tests {
         assert!(held.is_fresh(at(99)) && !held.is_fresh(at(100)));
         held.put_back();
         assert!(!held.is_fresh(at(70)));
+    }
+
+    #[test]
+    fn the_clock_that_is_stricter_says_when_a_token_ends() {
+        let slot = Slot::new(TokenRequest::default());
+        let held = install(&slot, "a");
+        let compare = |now, wall| slot.compare_wall_clock(Moment { at: at(now), wall });
+
+        // Set back, it says nothing.
+        compare(10, SystemTime::UNIX_EPOCH);
+        compare(10, wall(10));
+        assert!(held.is_fresh(at(69)) && held.is_usable(at(99)));
+        // Set forward, all that is planned is so much sooner.
+        held.put_off(at(80));
+        compare(10, wall(40));
+        assert!(held.is_fresh(at(49)) && !held.is_fresh(at(50)));
+        assert!(held.is_usable(at(69)) && !held.is_usable(at(70)));
+        held.put_back();
+        assert!(held.is_fresh(at(39)) && !held.is_fresh(at(40)));
+        held.put_off(Instant::NEVER);
+        assert!(held.is_fresh(at(69)) && !held.is_fresh(at(70)));
+        // And stays so, should it be set back again.
+        compare(20, wall(20));
+        assert!(!held.is_usable(at(70)));
+        compare(30, wall(1_000_000));
+        assert!(!held.is_usable(at(30)) && !held.is_fresh(at(30)));
+    }
+
+    #[test]
+    fn the_wall_clock_is_compared_once_a_second() {
+        let slot = Slot::new(TokenRequest::default());
+        let tenth = |i: u64| at(100).after(Duration::from_millis(100 * i));
+        let compared = (0..600).filter(|i| slot.touch(tenth(*i))).count();
+
+        assert!((55..=60).contains(&compared), "{compared}");
     }
 
     #[test]

@@ -131,6 +131,7 @@ mod tests {
         let schedule = Schedule {
             refresh_at: at(2000),
             expires_at: at(2000),
+            wall_end: None,
         };
         slot.install(&mut slot.lock(), AccessToken::new("t").unwrap(), schedule);
         slot.touch(used);

@@ -155,8 +155,7 @@ where
                 Step::Readying => {
                     ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
                     // Taken only now, so that it cannot expire in between.
-                    let now = engine.now();
-                    if let Some(held) = self.authorized.slot().usable(now) {
+                    if let Some(held) = engine.usable(self.authorized.slot()) {
                         return Poll::Ready(Ok(self.send(&held)));
                     }
                     // It has expired, or somebody else's request was rejected.

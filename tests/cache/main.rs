@@ -10,6 +10,8 @@ mod attacks;
 #[cfg(feature = "test-util")]
 mod backoff;
 #[cfg(feature = "test-util")]
+mod clocks;
+#[cfg(feature = "test-util")]
 mod failures;
 #[cfg(feature = "test-util")]
 mod freshness;
