@@ -33,6 +33,10 @@ use http::{Response, StatusCode};
 
 use crate::error::FetchError;
 
+mod challenge;
+
+pub use self::challenge::Challenge;
+
 /// Why a rejected request was not sent again. An extension of the response that rejected it.
 ///
 /// Holds no secret.
