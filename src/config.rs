@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::cache::{Held, Slot, TokenCache};
 use crate::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
 use crate::origin::Origins;
 use crate::provider::{PassThrough, TokenRequest};
+use crate::rejection::{self, Challenge, IsRejection};
 use crate::telemetry;
 
 pub(crate) struct Config<P> {
@@ -19,11 +20,17 @@ pub(crate) struct Config<P> {
     pub(crate) refuse_other_origins: bool,
     pub(crate) require_token_request: bool,
     pub(crate) choose_token: Option<Arc<ChooseToken>>,
+    pub(crate) is_rejection: Option<Arc<IsRejection>>,
+    pub(crate) rechoose_token: Option<Arc<RechooseToken>>,
     pub(crate) replace_authorization: bool,
 }
 
 /// Says which token a request needs that does not say so itself.
 pub(crate) type ChooseToken = dyn Fn(&Parts) -> Option<TokenRequest> + Send + Sync;
+
+/// Says which token is wanted instead of the one that a server rejected, if not the same anew.
+pub(crate) type RechooseToken =
+    dyn Fn(&TokenRequest, &[Challenge]) -> Option<TokenRequest> + Send + Sync;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
@@ -66,6 +73,22 @@ impl<P> Config<P> {
         }
     }
 
+    /// Whether a response rejects the token of its request.
+    pub(crate) fn is_rejection<B>(&self, response: &Response<B>) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        match &self.is_rejection {
+            None => rejection::unauthorized(status, headers),
+            Some(is_rejection) => is_rejection(status, headers),
+        }
+    }
+
+    /// The slot whose token is wanted instead of the rejected one of `slot`, if it is another.
+    pub(crate) fn rechoose(&self, slot: &Slot, challenges: &[Challenge]) -> Option<Arc<Slot>> {
+        let rechoose = self.rechoose_token.as_ref()?;
+        let other = rechoose(slot.request(), challenges)?;
+        (other != *slot.request()).then(|| self.cache.engine().slot(&other))
+    }
+
     /// Puts the token and what goes with it on a request.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap, held: &Held) {
         // Replaces whatever there is, so that no request carries two.
@@ -85,6 +108,8 @@ impl<P> Clone for Config<P> {
             origins: self.origins.clone(),
             headers: self.headers.clone(),
             choose_token: self.choose_token.clone(),
+            is_rejection: self.is_rejection.clone(),
+            rechoose_token: self.rechoose_token.clone(),
             ..*self
         }
     }

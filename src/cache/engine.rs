@@ -15,7 +15,7 @@ use super::slot::{Held, Slot, State, Witness};
 use super::slots::Slots;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
-use crate::rejection::NotRetriedReason;
+use crate::rejection::{Challenge, NotRetriedReason};
 use crate::telemetry;
 use crate::token::AccessToken;
 
@@ -89,8 +89,14 @@ impl<P> Engine<P> {
         self.slots.get(request, || self.now())
     }
 
-    /// A server rejected the token of `generation`.
-    pub(crate) fn reject(&self, slot: &Slot, generation: u64, witness: Witness) -> Verdict {
+    /// A server rejected the token of `generation`, and said why in `challenges`.
+    pub(crate) fn reject(
+        &self,
+        slot: &Slot,
+        generation: u64,
+        challenges: Vec<Challenge>,
+        witness: Witness,
+    ) -> Verdict {
         let now = self.now();
         let mut state = slot.lock();
         let current = match slot.current().as_ref() {
@@ -107,8 +113,22 @@ impl<P> Engine<P> {
         if !slot.afford(&mut state, &current, now, witness) {
             return Verdict::Keep(NotRetriedReason::BudgetSpent);
         }
-        slot.condemn(&mut state, current);
+        slot.condemn(&mut state, current, challenges);
         Verdict::Replace
+    }
+
+    /// A server rejected a token of `slot`, and the one of `other` is wanted in its place. The slot's own
+    /// stays as it is.
+    ///
+    /// It is the server that names the other, and it may name another each time: to fetch one is paid for
+    /// with the budget of the slot whose token was rejected.
+    pub(crate) fn exchange(&self, slot: &Slot, other: &Slot) -> Verdict {
+        let now = self.now();
+        if self.usable(other).is_some() || slot.lock().budget.take(now) {
+            Verdict::Replace
+        } else {
+            Verdict::Keep(NotRetriedReason::BudgetSpent)
+        }
     }
 
     /// Ends every pause by hand, and lets stale tokens be replaced at their next use.
@@ -328,7 +348,9 @@ impl<P: TokenProvider> Engine<P> {
             None => state.condemned.as_ref().map(|held| held.token.clone()),
         };
         if let Some(token) = rejected {
-            cx = cx.with_rejected_token(token);
+            cx = cx
+                .with_rejected_token(token)
+                .with_challenges(state.challenges.clone());
         }
         let family = self.family();
         let fetch = fetch(

@@ -189,9 +189,12 @@ impl<P: TokenProvider> TokenCache<P> {
     pub fn invalidate(&self, token: &AccessToken) {
         let current = self.slot().current();
         if let Some(held) = current.as_ref().filter(|held| held.token == *token) {
-            let _dropped_or_kept =
-                self.engine()
-                    .reject(self.slot(), held.generation, Witness::OfRejections);
+            let _dropped_or_kept = self.engine().reject(
+                self.slot(),
+                held.generation,
+                Vec::new(),
+                Witness::OfRejections,
+            );
         }
     }
 

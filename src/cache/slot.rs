@@ -13,6 +13,7 @@ use super::flight::Flight;
 use super::freshness::Schedule;
 use super::pause::Pause;
 use crate::provider::TokenRequest;
+use crate::rejection::Challenge;
 use crate::token::AccessToken;
 
 pub(crate) struct Slot {
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(super) flight: Option<Flight>,
     /// The current token's predecessor, if a server rejected it and no other has come since.
     pub(crate) condemned: Option<Arc<Held>>,
+    /// What the server said that rejected the last token, until another has come.
+    pub(super) challenges: Vec<Challenge>,
     /// The last generation of which a rejection was counted as one of a token that never worked.
     slowed_by: u64,
     pub(crate) budget: Budget,
@@ -62,6 +65,7 @@ impl Slot {
             state: Mutex::new(State {
                 flight: None,
                 condemned: None,
+                challenges: Vec::new(),
                 slowed_by: 0,
                 budget: Budget::full(),
                 pause: Pause::default(),
@@ -143,13 +147,15 @@ impl Slot {
             wall_end: schedule.wall_end,
             was_rejected: AtomicBool::new(false),
         });
+        state.challenges = Vec::new();
         self.current.store(Some(Arc::clone(&held)));
         held
     }
 
     /// Takes the current token out of use, unless it has been replaced already.
-    pub(crate) fn condemn(&self, state: &mut State, held: Arc<Held>) {
+    pub(crate) fn condemn(&self, state: &mut State, held: Arc<Held>, challenges: Vec<Challenge>) {
         self.current.store(None);
+        state.challenges = challenges;
         state.condemned = Some(held);
         if let Some(flight) = &mut state.flight {
             flight.began_before_rejection = true;
@@ -307,7 +313,7 @@ mod tests {
 
         // Also across a rejection.
         let generation = b.generation;
-        slot.condemn(&mut slot.lock(), b);
+        slot.condemn(&mut slot.lock(), b, Vec::new());
         assert_eq!(install(&slot, "b").generation, generation);
     }
 
@@ -364,7 +370,7 @@ mod tests {
     fn a_condemned_token_is_reprieved_unless_it_has_expired() {
         let slot = Slot::new(TokenRequest::default());
         let held = install(&slot, "a");
-        slot.condemn(&mut slot.lock(), held);
+        slot.condemn(&mut slot.lock(), held, Vec::new());
         assert!(slot.usable(at(10)).is_none());
 
         slot.reprieve(&mut slot.lock(), at(100), at(120));

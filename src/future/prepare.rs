@@ -31,7 +31,8 @@ where
 enum Purpose<Response, R: Replay<B>, B> {
     First(Option<R::Kept>),
     Again {
-        rejected: u64,
+        /// The generation of the token that was rejected, unless another kind is wanted now.
+        rejected: Option<u64>,
         /// What the caller gets if there is no other token. Dropped before the service is made ready
         /// again: its connection or permit must not stand in the way.
         response: Option<Response>,
@@ -43,7 +44,7 @@ impl<Response, R: Replay<B>, B> Purpose<Response, R, B> {
     fn rejected(&self) -> Option<u64> {
         match self {
             Self::First(_) => None,
-            Self::Again { rejected, .. } => Some(*rejected),
+            Self::Again { rejected, .. } => *rejected,
         }
     }
 

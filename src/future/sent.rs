@@ -6,7 +6,7 @@ use tower_service::Service;
 use crate::cache::{Slot, Verdict, Witness};
 use crate::config::Config;
 use crate::provider::TokenProvider;
-use crate::rejection::{NotRetried, NotRetriedReason, is_rejection};
+use crate::rejection::{Challenge, NotRetried, NotRetriedReason};
 use crate::replay::Replay;
 use crate::telemetry;
 
@@ -73,8 +73,8 @@ pub(super) struct Rejected<S, P, Response, Request> {
     pub(super) service: S,
     pub(super) authorized: Authorized<P>,
     pub(super) request: Request,
-    /// Of the token that was rejected.
-    pub(super) generation: u64,
+    /// Of the token that was rejected, unless another kind of token is wanted now.
+    pub(super) generation: Option<u64>,
     pub(super) response: Response,
 }
 
@@ -84,16 +84,25 @@ where
     P: TokenProvider,
     R: Replay<B>,
 {
-    pub(super) fn judge(self, response: Response<ResBody>) -> Judgement<S, P, R, B> {
-        let engine = self.authorized.config.cache.engine();
+    pub(super) fn judge(mut self, response: Response<ResBody>) -> Judgement<S, P, R, B> {
+        let config = &self.authorized.config;
+        let engine = config.cache.engine();
         let slot = self.authorized.slot();
-        if !is_rejection(&response) {
+        if !config.is_rejection(&response) {
             if response.status().is_success() {
                 slot.prove(self.generation, || engine.now());
             }
             return Judgement::Done(response);
         }
-        let verdict = engine.reject(slot, self.generation, Witness::OfAll);
+        let challenges = Challenge::parse_all(response.headers());
+        let other = match self.attempt {
+            Attempt::First(_) => config.rechoose(slot, &challenges),
+            Attempt::Second => None,
+        };
+        let verdict = match &other {
+            None => engine.reject(slot, self.generation, challenges, Witness::OfAll),
+            Some(other) => engine.exchange(slot, other),
+        };
         let retry = match self.attempt {
             Attempt::First(retry) => retry,
             Attempt::Second => return Judgement::Done(response),
@@ -106,11 +115,18 @@ where
             let reason = NotRetriedReason::BodyNotReplayable;
             return Judgement::Done(not_retried(response, reason));
         };
+        let generation = match other {
+            None => Some(self.generation),
+            Some(other) => {
+                self.authorized.slot = Some(other);
+                None
+            }
+        };
         Judgement::Retry(Rejected {
             service,
             authorized: self.authorized,
             request,
-            generation: self.generation,
+            generation,
             response,
         })
     }

@@ -1,4 +1,5 @@
 use super::TokenRequest;
+use crate::rejection::Challenge;
 use crate::token::AccessToken;
 
 /// What a [`TokenProvider`](super::TokenProvider) is told about the token to fetch.
@@ -8,6 +9,7 @@ use crate::token::AccessToken;
 pub struct FetchContext {
     request: TokenRequest,
     rejected: Option<AccessToken>,
+    challenges: Vec<Challenge>,
 }
 
 impl FetchContext {
@@ -16,6 +18,7 @@ impl FetchContext {
         Self {
             request,
             rejected: None,
+            challenges: Vec::new(),
         }
     }
 
@@ -23,6 +26,13 @@ impl FetchContext {
     #[must_use]
     pub fn with_rejected_token(mut self, token: AccessToken) -> Self {
         self.rejected = Some(token);
+        self
+    }
+
+    /// States what the server said that rejected the token.
+    #[must_use]
+    pub fn with_challenges(mut self, challenges: Vec<Challenge>) -> Self {
+        self.challenges = challenges;
         self
     }
 
@@ -36,6 +46,20 @@ impl FetchContext {
     /// A provider that keeps tokens must not return this one again.
     pub fn rejected_token(&self) -> Option<&AccessToken> {
         self.rejected.as_ref()
+    }
+
+    /// What the server said that rejected the token: to be told to somebody, or to see whether the token
+    /// was revoked. Empty if no server did, or it said nothing.
+    ///
+    /// # Security
+    ///
+    /// It is what some server wrote, and the new token is for all who ask for the same
+    /// [`token_request`](Self::token_request), whatever their servers said. So it must not decide what
+    /// token to ask for. To ask for another in answer to a challenge, use
+    /// [`with_token_rechosen_by`](crate::BearerAuthLayer::with_token_rechosen_by): then what is used of
+    /// the challenge is part of what the token is kept under.
+    pub fn challenges(&self) -> &[Challenge] {
+        &self.challenges
     }
 }
 
