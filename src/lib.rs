@@ -70,7 +70,8 @@
 //! |---|---|
 //! | `oauth2` (default) | [`oauth2`]: the client credentials grant |
 //! | `reqwest` | `reqwest` as the transport to the token endpoint |
-//! | `tracing` | events for failed fetches, requests that were not retried and origins without a token |
+//! | `tracing` | events and spans: see [`telemetry`] |
+//! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |
 //! | `test-util` | [`testing`]: a clock to turn by hand |
 //!
 //! [`tower::Service`]: tower_service::Service
@@ -99,7 +100,7 @@ pub mod replay;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
-mod telemetry;
+pub mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod token;

@@ -34,6 +34,7 @@ impl tracing::Subscriber for Log {
     }
 
     fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        writeln!(self.0.lock().unwrap(), "span={}", span.metadata().name()).unwrap();
         span.record(&mut self.clone());
         span::Id::from_u64(1)
     }
@@ -48,9 +49,13 @@ impl tracing::Subscriber for Log {
         event.record(&mut self.clone());
     }
 
-    fn enter(&self, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {
+        writeln!(self.0.lock().unwrap(), "entered").unwrap();
+    }
 
-    fn exit(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {
+        writeln!(self.0.lock().unwrap(), "left").unwrap();
+    }
 }
 
 /// Sends one request, which the server rejects, and returns what was logged.
@@ -83,7 +88,7 @@ async fn a_failed_fetch_is_told_without_the_providers_text() {
     let provider = token_fn(|_| async { Err(FetchError::denied("hunter2").into()) });
     let log = log_of_a_rejected_request(provider, "https://api.example.com/hunter2").await;
 
-    assert!(log.contains("kind=Denied"), "{log}");
+    assert!(log.contains("outcome=\"denied\""), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 
@@ -93,6 +98,31 @@ async fn a_request_that_goes_without_a_token_is_told_without_its_address() {
     let log = log_of_a_rejected_request(provider, "https://hunter2.example.com/").await;
 
     assert!(log.contains("without an access token"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_provider_is_called_within_a_span_that_says_why() {
+    let provider = token_fn(|cx| async move {
+        tracing::info!("asking");
+        let text = if cx.rejected_token().is_some() {
+            "hunter2-b"
+        } else {
+            "hunter2-a"
+        };
+        Ok(AccessToken::new(text)?)
+    });
+    let log = log_of_a_rejected_request(provider, "https://api.example.com/hunter2").await;
+
+    let fetch =
+        |reason| format!("span=fetch_token\nreason=\"{reason}\"\nentered\nmessage=asking\nleft\n");
+    for reason in ["missing", "rejected"] {
+        assert!(log.contains(&fetch(reason)), "{log}");
+        let fetched = format!("message=access token fetched\nreason=\"{reason}\"\noutcome=\"ok\"");
+        assert!(log.contains(&fetched), "{log}");
+    }
+    assert!(log.contains("message=access token used\nage="), "{log}");
+    assert!(log.contains("and so was its replacement"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 

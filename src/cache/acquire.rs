@@ -8,13 +8,14 @@ use super::flight::{Join, Landing};
 use super::slot::{Held, Slot};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::TokenProvider;
+use crate::telemetry::{self, Waiter};
 
 /// A caller's wait for a token: for a fetch, or none at all.
 ///
 /// Dropping it cancels nothing.
 #[derive(Default)]
 pub(crate) struct Acquire {
-    join: Option<Join>,
+    join: Option<(Join, Waiter)>,
     rounds: u8,
 }
 
@@ -30,13 +31,16 @@ impl Acquire {
         rejected: Option<u64>,
     ) -> Poll<Result<Arc<Held>, FetchError>> {
         loop {
-            let Some(join) = &mut self.join else {
+            let Some((join, _)) = &mut self.join else {
                 match engine.step(slot, rejected) {
                     Step::Use(held) => return Poll::Ready(Ok(held)),
-                    Step::Fail(error) => return Poll::Ready(Err(error)),
+                    Step::Fail(error) => {
+                        telemetry::suppressed_by(&error);
+                        return Poll::Ready(Err(error));
+                    }
                     Step::Wait(flight) => {
                         flight.drive();
-                        self.join = Some(flight.join());
+                        self.join = Some((flight.join(), Waiter::new()));
                         continue;
                     }
                 }

@@ -16,7 +16,7 @@ use super::slots::Slots;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::{Challenge, NotRetriedReason};
-use crate::telemetry;
+use crate::telemetry::{self, Reason, Waiter};
 use crate::token::AccessToken;
 
 pub(crate) struct Engine<P> {
@@ -97,6 +97,22 @@ impl<P> Engine<P> {
         challenges: Vec<Challenge>,
         witness: Witness,
     ) -> Verdict {
+        let verdict = self.judge(slot, generation, challenges, witness);
+        match &verdict {
+            Verdict::Keep(NotRetriedReason::FetchFailed(error)) => telemetry::suppressed_by(error),
+            Verdict::Keep(_) => telemetry::suppressed_by_budget(),
+            Verdict::Replace => {}
+        }
+        verdict
+    }
+
+    fn judge(
+        &self,
+        slot: &Slot,
+        generation: u64,
+        challenges: Vec<Challenge>,
+        witness: Witness,
+    ) -> Verdict {
         let now = self.now();
         let mut state = slot.lock();
         let current = match slot.current().as_ref() {
@@ -127,6 +143,7 @@ impl<P> Engine<P> {
         if self.usable(other).is_some() || slot.lock().budget.take(now) {
             Verdict::Replace
         } else {
+            telemetry::suppressed_by_budget();
             Verdict::Keep(NotRetriedReason::BudgetSpent)
         }
     }
@@ -230,8 +247,6 @@ impl<P> Engine<P> {
         let flight = self.stand_down(slot, &mut state, now);
         drop(state);
         discard((replaced, flight));
-        // At last, since whoever listens may panic.
-        telemetry::fetch_failed(error);
     }
 
     /// No fetch is under way for the slot any more, and none brought a token: what is still good stays
@@ -264,15 +279,17 @@ impl<P: TokenProvider> Engine<P> {
         if !is_current || held.is_fresh(now) {
             return;
         }
-        if let Some((_, until)) = self.refusal(&state, now) {
+        if let Some((error, until)) = self.refusal(&state, now) {
             held.put_off(until);
+            drop(state);
+            telemetry::suppressed_by(&error);
             return;
         }
         // A later hit looks whether the fetch is still driven.
         held.put_off(now.after(LOOK_AGAIN.min(held.left(now) / 4)));
         let flight = match state.under_way() {
             Some(flight) => flight.clone(),
-            None => self.begin(slot, &mut state),
+            None => self.begin(slot, &mut state, Reason::Stale),
         };
         drop(state);
         flight.drive();
@@ -284,19 +301,17 @@ impl<P: TokenProvider> Engine<P> {
         slot: &Arc<Slot>,
     ) -> Result<Arc<Held>, FetchError> {
         for _ in 0..MAX_ROUNDS {
-            let flight = {
+            let wanted = {
                 let mut state = slot.lock();
-                match state.under_way() {
-                    Some(flight) => flight.clone(),
-                    None => {
-                        if let Some((error, _)) = self.refusal(&state, self.now()) {
-                            return Err(error);
-                        }
-                        self.begin(slot, &mut state)
-                    }
+                match (state.under_way(), self.refusal(&state, self.now())) {
+                    (Some(flight), _) => Ok(flight.clone()),
+                    (None, Some((error, _))) => Err(error),
+                    (None, None) => Ok(self.begin(slot, &mut state, Reason::Requested)),
                 }
             };
+            let flight = wanted.inspect_err(telemetry::suppressed_by)?;
             flight.drive();
+            let _waiter = Waiter::new();
             let landing = flight.join().await?;
             // As in `Acquire`.
             if let (Landing::Installed, Some(held)) = (landing, self.usable(slot)) {
@@ -308,8 +323,10 @@ impl<P: TokenProvider> Engine<P> {
 
     /// Begins a fetch if there is neither a usable token nor a fetch under way, and does not wait.
     pub(crate) fn warm_up(self: &Arc<Self>, slot: &Arc<Slot>) {
-        if let Step::Wait(flight) = self.step(slot, None) {
-            flight.drive();
+        match self.step(slot, None) {
+            Step::Wait(flight) => flight.drive(),
+            Step::Fail(error) => telemetry::suppressed_by(&error),
+            Step::Use(_) => {}
         }
     }
 
@@ -337,17 +354,27 @@ impl<P: TokenProvider> Engine<P> {
                 _ => Step::Fail(error),
             };
         }
-        Step::Wait(self.begin(slot, &mut state))
+        let reason = match slot.current().is_some() {
+            true => Reason::Expired,
+            false => Reason::Missing,
+        };
+        Step::Wait(self.begin(slot, &mut state, reason))
     }
 
     /// Puts a fetch under way. The caller has it [driven](Flight::drive) once the lock is released.
-    fn begin(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut MutexGuard<'_, State>) -> Flight {
+    fn begin(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &mut MutexGuard<'_, State>,
+        mut reason: Reason,
+    ) -> Flight {
         let mut cx = FetchContext::new(slot.request().clone());
         let rejected = match slot.current().as_ref() {
             Some(held) => held.was_rejected().then(|| held.token.clone()),
             None => state.condemned.as_ref().map(|held| held.token.clone()),
         };
         if let Some(token) = rejected {
+            reason = Reason::Rejected;
             cx = cx
                 .with_rejected_token(token)
                 .with_challenges(state.challenges.clone());
@@ -357,6 +384,7 @@ impl<P: TokenProvider> Engine<P> {
             Arc::clone(self),
             Arc::clone(slot),
             cx,
+            reason,
             flight::is_within(family),
         );
         let flight = Flight::new(fetch, family, self.gate.undriven());
@@ -370,6 +398,7 @@ async fn fetch<P: TokenProvider>(
     engine: Arc<Engine<P>>,
     slot: Arc<Slot>,
     cx: FetchContext,
+    reason: Reason,
     is_within_another: bool,
 ) -> Outcome {
     let entered = if is_within_another {
@@ -383,14 +412,24 @@ async fn fetch<P: TokenProvider>(
             let now = engine.now();
             let flight = engine.stand_down(&slot, &mut slot.lock(), now);
             discard(flight);
+            telemetry::suppressed_by(&refused);
             return Err(refused);
         }
     };
     let began = engine.clock.moment();
     let provider = &engine.provider;
-    let asked = async move { provider.fetch_token(cx).await };
+    // Called within, so that a panic of the call itself is a failure too.
+    let asked = async move {
+        telemetry::within_span(reason, async move { provider.fetch_token(cx).await }).await
+    };
     let result = flight::contain(asked, &engine.clock, engine.fetch_timeout).await;
     let outcome = engine.land(&slot, began, result);
     drop(entered);
+    // At last, since whoever listens may panic.
+    let told = outcome.as_ref().map(|landing| match landing {
+        Landing::Installed => "ok",
+        Landing::Superseded => "superseded",
+    });
+    telemetry::fetched(reason, told, engine.now().since(began.at));
     outcome
 }

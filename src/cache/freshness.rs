@@ -34,6 +34,7 @@ pub(crate) struct Schedule {
     pub(crate) expires_at: Instant,
     /// The same end by the wall clock, unless there is none.
     pub(crate) wall_end: Option<SystemTime>,
+    pub(crate) asked_at: Instant,
 }
 
 impl Default for Freshness {
@@ -61,6 +62,7 @@ impl Freshness {
                     refresh_at: Instant::NEVER,
                     expires_at: Instant::NEVER,
                     wall_end: None,
+                    asked_at: began.at,
                 };
             }
         };
@@ -72,6 +74,7 @@ impl Freshness {
             refresh_at: from.at.after(lifetime.saturating_sub(window)),
             expires_at: from.at.after(lifetime),
             wall_end: from.wall.checked_add(lifetime),
+            asked_at: began.at,
         }
     }
 }

@@ -90,6 +90,7 @@ use std::time::Duration;
 
 use crate::error::FetchError;
 use crate::provider::{BoxTokenProvider, TokenProvider, TokenRequest};
+use crate::telemetry;
 use crate::token::AccessToken;
 
 mod acquire;
@@ -172,6 +173,7 @@ impl<P: TokenProvider> TokenCache<P> {
         let mut acquire = Acquire::default();
         let held =
             std::future::poll_fn(|cx| acquire.poll(cx, self.engine(), self.slot(), None)).await?;
+        telemetry::used(|| held.at_use(self.engine().now()));
         Ok(held.token.clone())
     }
 
@@ -246,6 +248,7 @@ impl<P: TokenProvider> TokenCache<P> {
             }
             self.engine().refresh_stale(slot, held);
         }
+        telemetry::used(|| held.at_use(now));
         Some(f(held))
     }
 }

@@ -14,6 +14,7 @@ use super::freshness::Schedule;
 use super::pause::Pause;
 use crate::provider::TokenRequest;
 use crate::rejection::Challenge;
+use crate::telemetry::Used;
 use crate::token::AccessToken;
 
 pub(crate) struct Slot {
@@ -38,6 +39,7 @@ pub(crate) struct Held {
     planned_at: AtomicU64,
     expires_at: AtomicU64,
     wall_end: Option<SystemTime>,
+    asked_at: Instant,
     /// A server rejected it, and it is in use for want of another.
     was_rejected: AtomicBool,
 }
@@ -145,6 +147,7 @@ impl Slot {
             planned_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
             expires_at: AtomicU64::new(schedule.expires_at.as_nanos()),
             wall_end: schedule.wall_end,
+            asked_at: schedule.asked_at,
             was_rejected: AtomicBool::new(false),
         });
         state.challenges = Vec::new();
@@ -240,6 +243,16 @@ impl Held {
         self.expires_at().since(now)
     }
 
+    /// For the operator.
+    pub(crate) fn at_use(&self, now: Instant) -> Used {
+        let expires_at = self.expires_at();
+        Used {
+            age: now.since(self.asked_at),
+            remaining: (expires_at != Instant::NEVER).then(|| expires_at.since(now)),
+            is_stale: now >= self.planned(),
+        }
+    }
+
     /// Lets hits pass as if the token were fresh until `retry_at`, if that is later than planned.
     pub(crate) fn put_off(&self, retry_at: Instant) {
         let at = retry_at.max(self.planned()).min(self.expires_at());
@@ -298,6 +311,7 @@ mod tests {
             refresh_at: at(70),
             expires_at: at(100),
             wall_end: Some(wall(100)),
+            asked_at: at(0),
         };
         slot.install(&mut slot.lock(), AccessToken::new(text).unwrap(), schedule)
     }

@@ -132,6 +132,7 @@ mod tests {
             refresh_at: at(2000),
             expires_at: at(2000),
             wall_end: None,
+            asked_at: at(0),
         };
         slot.install(&mut slot.lock(), AccessToken::new("t").unwrap(), schedule);
         slot.touch(used);

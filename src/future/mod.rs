@@ -150,8 +150,12 @@ where
                 StateProj::Passing { response } => return response.poll(cx).map_err(Into::into),
                 // Sending => done | Preparing, once
                 StateProj::Sending { response, sent } => {
-                    let response = ready!(response.poll(cx)).map_err(Into::into)?;
+                    let response = ready!(response.poll(cx));
                     let sent = sent.take().expect("polled after completion");
+                    let response = response.map_err(|error| {
+                        sent.failed();
+                        error.into()
+                    })?;
                     match sent.judge(response) {
                         Judgement::Done(response) => return Poll::Ready(Ok(response)),
                         Judgement::Retry(rejected) => State::Preparing {

@@ -9,6 +9,7 @@ use crate::error::{BoxError, FetchError, FetchErrorKind};
 use crate::provider::TokenProvider;
 use crate::rejection::NotRetriedReason;
 use crate::replay::Replay;
+use crate::telemetry::{self, Rejection};
 
 /// So often a token may become useless while the service becomes ready, before the request fails.
 const MAX_ROUNDS: u8 = 3;
@@ -128,6 +129,17 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Prepared<S, P, R, B>, BoxError>> {
+        let prepared = ready!(self.poll_prepared(cx));
+        if let (Err(_), Purpose::Again { .. }) = (&prepared, &self.purpose) {
+            telemetry::rejected(Rejection::Failed);
+        }
+        Poll::Ready(prepared)
+    }
+
+    fn poll_prepared(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Prepared<S, P, R, B>, BoxError>> {
         let rejected = self.purpose.rejected();
         loop {
             let engine = self.authorized.config.cache.engine();
@@ -178,6 +190,7 @@ where
         let mut request = self.request.take().expect("one request per send");
         let authorized = self.authorized.again();
         authorized.config.authorize(request.headers_mut(), held);
+        telemetry::used(|| held.at_use(authorized.config.cache.engine().now()));
         let attempt = match &mut self.purpose {
             Purpose::First(kept) => {
                 Attempt::First(kept.take().map(|kept| (self.service.clone(), kept)))

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::provider::TokenProvider;
 use crate::rejection::{Challenge, NotRetried, NotRetriedReason};
 use crate::replay::Replay;
-use crate::telemetry;
+use crate::telemetry::{self, Rejection};
 
 /// A request that gets a token: whose and which.
 pub(crate) struct Authorized<P> {
@@ -84,6 +84,13 @@ where
     P: TokenProvider,
     R: Replay<B>,
 {
+    /// There was no response to judge.
+    pub(super) fn failed(&self) {
+        if let Attempt::Second = self.attempt {
+            telemetry::rejected(Rejection::Failed);
+        }
+    }
+
     pub(super) fn judge(mut self, response: Response<ResBody>) -> Judgement<S, P, R, B> {
         let config = &self.authorized.config;
         let engine = config.cache.engine();
@@ -91,6 +98,9 @@ where
         if !config.is_rejection(&response) {
             if response.status().is_success() {
                 slot.prove(self.generation, || engine.now());
+            }
+            if let Attempt::Second = self.attempt {
+                telemetry::rejected(Rejection::Healed);
             }
             return Judgement::Done(response);
         }
@@ -105,7 +115,10 @@ where
         };
         let retry = match self.attempt {
             Attempt::First(retry) => retry,
-            Attempt::Second => return Judgement::Done(response),
+            Attempt::Second => {
+                telemetry::rejected(Rejection::RejectedAgain);
+                return Judgement::Done(response);
+            }
         };
         if let Verdict::Keep(reason) = verdict {
             return Judgement::Done(not_retried(response, reason));
@@ -135,7 +148,7 @@ where
 /// The response that rejects a request, with the reason why that is the end of it.
 pub(super) fn not_retried<B>(mut response: Response<B>, reason: NotRetriedReason) -> Response<B> {
     let cause = NotRetried::new(reason);
-    telemetry::not_retried(&cause);
+    telemetry::rejected(Rejection::NotRetried(cause.reason()));
     response.extensions_mut().insert(cause);
     response
 }
