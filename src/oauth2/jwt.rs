@@ -1,11 +1,15 @@
 //! How long a token lives that is a JWT (RFC 7519) and whose issuer did not say.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+/// An `exp` from here on, which is the year 5138, was counted in milliseconds, against RFC 7519 §2. Less an
+/// `iat` of its kind it is too long a time, but less a date it would be for ever.
+const MILLISECONDS: f64 = 1e11;
 
 /// Whether a text is a signed JWT in its compact form: a header that names an algorithm (RFC 7515
 /// §4.1.1), claims and a signature.
@@ -17,16 +21,25 @@ pub(crate) fn is_signed(text: &str) -> bool {
 
 /// `exp - iat`: by the issuer's clock alone, so that a wrong local one does not matter.
 ///
+/// Without an `iat` that lies before `exp`, `exp` less the `date` of the answer, which is the issuer's clock
+/// too, or that of what stands before it. `None` if it is no JWT, lacks a claim, or says that it ended
+/// before it began.
+///
 /// The signature is not verified: the token comes from the issuer, over TLS, and nothing but its lifetime
-/// is read. `None` if it is no JWT, lacks a claim, or says that it ended before it began.
-pub(crate) fn lifetime(token: &str) -> Option<Duration> {
+/// is read.
+pub(crate) fn lifetime(token: &str, date: Option<SystemTime>) -> Option<Duration> {
     let claims = object(parts(token)?[1])?;
-    let lifetime = claims.get("exp")?.as_f64()? - claims.get("iat")?.as_f64()?;
-    if lifetime > 0.0 {
-        Duration::try_from_secs_f64(lifetime).ok()
-    } else {
-        None
-    }
+    let claim = |name| claims.get(name).and_then(Value::as_f64);
+    let end = claim("exp")?;
+    let date = date
+        .filter(|_| end < MILLISECONDS)
+        .and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    let begins = [claim("iat"), date.map(|date| date.as_secs_f64())];
+    begins
+        .into_iter()
+        .flatten()
+        .filter_map(|begin| Duration::try_from_secs_f64(end - begin).ok())
+        .find(|lifetime| !lifetime.is_zero())
 }
 
 /// Header and claims. A signed JWT has three parts; an encrypted one has five, and nothing to be read.
@@ -51,7 +64,7 @@ mod tests {
     }
 
     fn of(claims: &str) -> Option<Duration> {
-        lifetime(&jwt(claims))
+        lifetime(&jwt(claims), None)
     }
 
     #[test]
@@ -73,7 +86,38 @@ mod tests {
     #[test]
     fn with_padding() {
         let token = jwt(r#"{"exp":20,"iat":10}"#).replace(".c2ln", "==.c2ln");
-        assert_eq!(lifetime(&token), Some(Duration::from_secs(10)));
+        assert_eq!(lifetime(&token, None), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_date_of_the_answer_stands_in_for_an_iat_that_says_nothing() {
+        let at = |seconds, claims: &str| {
+            let date = UNIX_EPOCH + Duration::from_secs(seconds);
+            lifetime(&jwt(claims), Some(date))
+        };
+
+        let ten = Some(Duration::from_secs(10));
+        for claims in [
+            r#"{"exp":110}"#,
+            r#"{"exp":110,"iat":null}"#,
+            r#"{"exp":110,"iat":"100"}"#,
+            // Counted in milliseconds.
+            r#"{"exp":110,"iat":100000}"#,
+            r#"{"exp":110,"iat":110}"#,
+        ] {
+            assert_eq!(at(100, claims), ten, "{claims}");
+        }
+        // The issuer's word on when it began counts more.
+        assert_eq!(at(105, r#"{"exp":110,"iat":100}"#), ten);
+        assert_eq!(at(999, r#"{"exp":110,"iat":100}"#), ten);
+        // It has ended by the date, or was counted in milliseconds.
+        assert_eq!(at(110, r#"{"exp":110}"#), None);
+        assert_eq!(at(999, r#"{"exp":110}"#), None);
+        assert_eq!(at(1_710_220_031, r#"{"exp":1710223631577}"#), None);
+        assert_eq!(at(100, r#"{"iat":10}"#), None);
+
+        let before_1970 = Some(UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(lifetime(&jwt(r#"{"exp":110}"#), before_1970), None);
     }
 
     #[test]
@@ -107,7 +151,7 @@ mod tests {
             "0ab1",
             "é.é.é",
         ] {
-            assert_eq!(lifetime(token), None, "{token}");
+            assert_eq!(lifetime(token, None), None, "{token}");
         }
     }
 }

@@ -20,6 +20,13 @@
 //! # Ok::<(), tower_bearer::oauth2::InvalidConfig>(())
 //! ```
 //!
+//! # Lifetimes
+//!
+//! A token lives for the `expires_in` of its answer. If there is none and the token is a JWT, for its
+//! `exp - iat`, or from the answer's `Date` to its `exp` if it has no `iat`: by the issuer's clock in any
+//! case, never by ours. If all that says nothing, the cache's
+//! [default lifetime](crate::cache::TokenCacheBuilder::with_default_lifetime) holds.
+//!
 //! # Security
 //!
 //! - A token endpoint is `https`, loopback excepted (RFC 6749 §3.2). Anything else needs

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::response::Parts;
@@ -8,7 +8,7 @@ use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::jwt;
 use super::redact::Redactor;
 use super::refusal;
-use super::retry_after::retry_after;
+use super::retry_after::{date, retry_after};
 use crate::token::AccessToken;
 
 /// Reads what a token endpoint answered (RFC 6749 §5).
@@ -19,9 +19,10 @@ pub(super) fn parse(
 ) -> Result<AccessToken, TokenEndpointError> {
     let answer = Answer::parse(body);
     if parts.status.is_success() {
+        let date = date(&parts.headers);
         let token = match &answer {
-            Some(answer) => token(answer),
-            None => bare_jwt(body).ok_or_else(|| {
+            Some(answer) => token(answer, date),
+            None => bare_jwt(body, date).ok_or_else(|| {
                 TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
                     .with_content_encoding(content_encoding(&parts.headers))
             }),
@@ -42,7 +43,7 @@ pub(super) fn redirected(parts: &Parts) -> TokenEndpointError {
         .with_retry_after(retry_after(&parts.headers))
 }
 
-fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
+fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<AccessToken, TokenEndpointError> {
     if answer.get("error").is_some() {
         return Err(refusal::under_success(answer));
     }
@@ -66,7 +67,7 @@ fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
     let lifetime = answer
         .get("expires_in")
         .and_then(seconds)
-        .or_else(|| jwt::lifetime(token.expose_secret()));
+        .or_else(|| jwt::lifetime(token.expose_secret(), date));
     Ok(match lifetime {
         Some(lifetime) => token.with_expires_in(lifetime),
         None => token,
@@ -74,7 +75,7 @@ fn token(answer: &Answer<'_>) -> Result<AccessToken, TokenEndpointError> {
 }
 
 /// Some servers answer with a JWT and nothing around it, but for the quotes of JSON.
-fn bare_jwt(body: &[u8]) -> Option<AccessToken> {
+fn bare_jwt(body: &[u8], date: Option<SystemTime>) -> Option<AccessToken> {
     let text = std::str::from_utf8(body).ok()?.trim();
     let text = text
         .strip_prefix('"')
@@ -84,7 +85,7 @@ fn bare_jwt(body: &[u8]) -> Option<AccessToken> {
         return None;
     }
     let token = AccessToken::new(text).ok()?;
-    Some(match jwt::lifetime(text) {
+    Some(match jwt::lifetime(text, date) {
         Some(lifetime) => token.with_expires_in(lifetime),
         None => token,
     })
@@ -201,6 +202,25 @@ mod tests {
         assert_eq!(lifetime(r#","expires_in":"soon""#), ten);
         let seven = Lifetime::For(Duration::from_secs(7));
         assert_eq!(lifetime(r#","expires_in":7"#), seven);
+    }
+
+    #[test]
+    fn a_jwt_without_iat_lives_from_the_date_of_the_answer() {
+        // {"alg":"none"}, {"exp":784111787}
+        let token = "eyJhbGciOiJub25lIn0.eyJleHAiOjc4NDExMTc4N30.c2ln";
+        for body in [format!(r#"{{"access_token":"{token}"}}"#), token.to_owned()] {
+            let (parts, ()) = http::Response::builder()
+                .header("date", "Sun, 06 Nov 1994 08:49:37 GMT")
+                .body(())
+                .unwrap()
+                .into_parts();
+            let answer = parse(&parts, body.as_bytes(), &Redactor::new(Vec::new())).unwrap();
+
+            let ten = Lifetime::For(Duration::from_secs(10));
+            assert_eq!(answer.lifetime(), ten);
+        }
+        let undated = answer(200, token).unwrap();
+        assert_eq!(undated.lifetime(), Lifetime::Unknown);
     }
 
     #[test]

@@ -11,12 +11,18 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {
         // By the server's own clock where it tells the time, so that ours need not be right.
-        let date = |text| httpdate::parse_http_date(text).ok();
-        let now = header(headers, DATE).and_then(date);
-        let now = now.unwrap_or_else(SystemTime::now);
-        date(text)?.duration_since(now).ok()?
+        let now = date(headers).unwrap_or_else(SystemTime::now);
+        httpdate::parse_http_date(text)
+            .ok()?
+            .duration_since(now)
+            .ok()?
     };
     (!after.is_zero()).then_some(after)
+}
+
+/// What the server's clock said (RFC 9110 §6.6.1).
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(header(headers, DATE)?).ok()
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
