@@ -100,6 +100,7 @@ pub mod replay;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
+mod sync;
 pub mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod testing;

@@ -1,10 +1,9 @@
 //! What [`TokenCache`](super::TokenCache) does: see there for the states and transitions.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::runtime::Handle;
 
 use super::clock::{Clock, Instant, Moment};
 use super::flight::{self, Flight, Landing, Outcome};
@@ -16,6 +15,8 @@ use super::slots::Slots;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::{Challenge, NotRetriedReason};
+use crate::sync::MutexGuard;
+use crate::sync::runtime::Handle;
 use crate::telemetry::{self, Reason, Waiter};
 use crate::token::AccessToken;
 

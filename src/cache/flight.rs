@@ -6,22 +6,22 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::runtime::{self, Handle};
 
 use super::clock::{Clock, Deadline};
 use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::runtime::{self, Handle};
+use crate::sync::{HashMap, Mutex, MutexGuard, PoisonError, TryLockError, thread_local};
 use crate::token::AccessToken;
 
 /// What a fetch has come to.
@@ -257,7 +257,7 @@ thread_local! {
 
 /// Whether this thread is polling a fetch of that family.
 pub(crate) fn is_within(family: usize) -> bool {
-    WITHIN.get() == family
+    WITHIN.with(|within| within.get() == family)
 }
 
 struct Within {
@@ -267,14 +267,14 @@ struct Within {
 impl Within {
     fn enter(family: usize) -> Self {
         Self {
-            before: WITHIN.replace(family),
+            before: WITHIN.with(|within| within.replace(family)),
         }
     }
 }
 
 impl Drop for Within {
     fn drop(&mut self) {
-        WITHIN.set(self.before);
+        WITHIN.with(|within| within.set(self.before));
     }
 }
 

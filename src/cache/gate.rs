@@ -5,16 +5,15 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::clock::{Clock, Deadline, Instant};
 use super::pause::Pause;
 use crate::error::{FetchError, FetchErrorKind, discard};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// At most so many fetches run at once.
 const PLACES: usize = 16;

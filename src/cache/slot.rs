@@ -1,11 +1,10 @@
 //! What is held for one key: the current token, to be read without waiting, and beside it, under a lock,
 //! what happens to it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::Guard;
 
 use super::budget::Budget;
 use super::clock::{Instant, Moment};
@@ -14,6 +13,8 @@ use super::freshness::Schedule;
 use super::pause::Pause;
 use crate::provider::TokenRequest;
 use crate::rejection::Challenge;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{ArcSwapOption, Mutex, MutexGuard, PoisonError};
 use crate::telemetry::Used;
 use crate::token::AccessToken;
 

@@ -1,12 +1,12 @@
 //! The slots of a cache by key, and which of them to forget.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::clock::Instant;
 use super::slot::Slot;
 use crate::error::discard;
 use crate::provider::TokenRequest;
+use crate::sync::{HashMap, PoisonError, RwLock};
 
 /// How many keys are kept, unless set.
 pub(crate) const MAX_KEYS: usize = 10_000;
@@ -31,7 +31,7 @@ impl Slots {
     pub(crate) fn new(max_keys: usize) -> Self {
         Self {
             map: RwLock::new(Map {
-                by_key: HashMap::new(),
+                by_key: HashMap::default(),
                 look_at: max_keys.max(1),
             }),
             max_keys: max_keys.max(1),
