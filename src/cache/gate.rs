@@ -43,6 +43,7 @@ struct State {
 
 struct Running {
     number: u64,
+    began: Instant,
     /// When its time limit is over. Should nobody drive it any more, it does not keep its place for ever.
     lapses_at: Instant,
 }
@@ -86,10 +87,14 @@ impl Gate {
             let lapses_at = {
                 let now = self.clock.now();
                 let mut state = self.lock();
-                if let Some((error, _)) = state.refusal(now) {
-                    return Err(error);
-                }
-                match state.enter(now, limit) {
+                let replaced = state.lapse(now);
+                let entered = match state.refusal(now) {
+                    Some((error, _)) => Err(error),
+                    None => Ok(state.enter(now, limit)),
+                };
+                drop(state);
+                discard(replaced);
+                match entered? {
                     Ok(number) => {
                         return Ok(Entered {
                             gate: self,
@@ -183,9 +188,21 @@ impl State {
         Some((error.clone(), until))
     }
 
+    /// Takes their places from those whose time limit is over. They have failed by that, whether or not
+    /// they have come to notice: else as many as were let in on trust would begin again at that moment.
+    ///
+    /// Returns what the caller drops outside of the lock.
+    fn lapse(&mut self, now: Instant) -> Option<FetchError> {
+        let lapsed = self.running.iter().filter(|it| it.lapses_at <= now);
+        let began = lapsed.map(|it| it.began).max()?;
+        self.running.retain(|running| now < running.lapses_at);
+        self.credit = 0;
+        let error = FetchError::new(FetchErrorKind::TimedOut);
+        self.pause.fail(began, now, error)
+    }
+
     /// Takes a place, or says when one becomes free at the latest.
     fn enter(&mut self, now: Instant, limit: Duration) -> Result<u64, Instant> {
-        self.running.retain(|running| now < running.lapses_at);
         let lapses_at = self.running.iter().map(|running| running.lapses_at).min();
         if let Some(lapses_at) = lapses_at {
             if self.credit == 0 || self.running.len() == PLACES {
@@ -196,6 +213,7 @@ impl State {
         self.entered += 1;
         self.running.push(Running {
             number: self.entered,
+            began: now,
             lapses_at: now.after(limit),
         });
         Ok(self.entered)
@@ -288,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_nobody_gives_back_becomes_free_at_its_limit() {
+    fn a_place_that_nobody_gives_back_is_a_failure_at_its_limit_and_then_free() {
         let (clock, gate) = gate();
         let lost: Vec<_> = (0..MAX_CREDIT)
             .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
@@ -298,7 +316,11 @@ mod tests {
 
         clock.advance(LIMIT);
         assert!(next.is_woken());
-        let next = assert_ready_ok!(next.poll());
+        let error = assert_ready_err!(next.poll().map(|entered| entered.map(drop)));
+        assert_eq!(error.kind(), FetchErrorKind::TimedOut);
+
+        clock.advance(Duration::from_secs(1));
+        let next = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
         // Late, they do not take the place of another with them.
         drop(lost);
         assert_pending!(spawn(gate.enter(LIMIT)).poll());
