@@ -90,6 +90,9 @@ pub mod cache;
 mod config;
 pub mod error;
 pub mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;

@@ -47,6 +47,8 @@ mod client_credentials;
 mod client_secret;
 mod endpoint;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod invalid_config;
 mod jwt;
 mod redact;
