@@ -72,6 +72,9 @@ impl Origin {
         if origin.contains(['@', '?', '#']) || !matches!(uri.path(), "" | "/") {
             return Err(invalid(InvalidOriginKind::MoreThanAnOrigin));
         }
+        if !is_host(authority.host()) {
+            return Err(invalid(InvalidOriginKind::NotAUri));
+        }
         let https = is_https(scheme).ok_or(invalid(InvalidOriginKind::Scheme))?;
         Ok(Self {
             https,
@@ -105,12 +108,23 @@ fn is_https(scheme: &Scheme) -> Option<bool> {
 
 /// `None` for a port that is none, such as 99999, which `http::Uri` lets pass.
 fn port(authority: &Authority, https: bool) -> Option<u16> {
-    if let Some(port) = authority.port_u16() {
-        return Some(port);
-    }
     let text = authority.as_str();
-    let is_default = text.ends_with(authority.host()) || text.ends_with(':');
-    is_default.then_some(if https { 443 } else { 80 })
+    let (_, place) = text.rsplit_once('@').unwrap_or(("", text));
+    let digits = match place.strip_prefix(authority.host())? {
+        "" | ":" => return Some(if https { 443 } else { 80 }),
+        port => port.strip_prefix(':')?,
+    };
+    // `u16` takes a sign.
+    let is_port = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_port)
+}
+
+/// `http::Uri` lets some pass that are none, and then takes them apart in odd places.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => ipv6(rest).is_some(),
+        None => !host.is_empty() && !host.contains(['[', ']']),
+    }
 }
 
 /// Whether what is sent to `host` stays on this host. Names are not looked up.
@@ -122,9 +136,13 @@ pub(crate) fn is_loopback(host: &str) -> bool {
         return address.is_loopback();
     }
     host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .and_then(|host| host.parse::<Ipv6Addr>().ok())
+        .and_then(ipv6)
         .is_some_and(|address| address.is_loopback())
+}
+
+/// What follows the opening bracket.
+fn ipv6(rest: &str) -> Option<Ipv6Addr> {
+    rest.strip_suffix(']')?.parse().ok()
 }
 
 impl PartialEq for Origin {
@@ -331,6 +349,27 @@ mod tests {
         assert!(!allows(origin, "https://evil.example/api.example.com"));
         assert!(!allows(origin, "wss://api.example.com/"));
         assert!(allows("http://[::1]:80", "http://[::1]/"));
+    }
+
+    #[test]
+    fn a_host_or_a_port_that_is_none_is_no_origin_and_matches_none() {
+        for origin in [
+            "https://1:99991",
+            "https://a:+443",
+            "https://a:b:443",
+            "https://:443",
+            "https://+[::1]",
+            "https://[::1]+",
+            "https://[::1",
+            "https://[a]",
+            "https://[]",
+            "https://::1",
+        ] {
+            assert!(Origin::new(origin).is_err(), "{origin}");
+        }
+        assert!(!allows("https://1", "https://1:99991/"));
+        assert!(!allows("https://a", "https://a:+443/"));
+        assert!(allows("https://a", "https://a:/"));
     }
 
     #[test]

@@ -65,10 +65,10 @@ fn parts(uri: &Uri) -> Option<(String, String, u16)> {
         }
         None => (place, ""),
     };
-    let port = if port.is_empty() {
-        default
-    } else {
-        port.parse().ok()?
+    let port = match port {
+        "" => default,
+        port if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok()?,
+        _ => return None,
     };
     Some((scheme, host.to_ascii_lowercase(), port))
 }
