@@ -112,6 +112,8 @@ fn escapes(c: char) -> [String; 7] {
         // Of JSON.
         utf16.map(|unit| format!("\\u{unit:04x}")).collect(),
         match c {
+            '\u{8}' => "\\b".into(),
+            '\u{c}' => "\\f".into(),
             '\n' => "\\n".into(),
             '\r' => "\\r".into(),
             '\t' => "\\t".into(),
@@ -175,6 +177,18 @@ mod tests {
                 "a [redacted]b",
                 "{echoed}"
             );
+        }
+    }
+
+    #[test]
+    fn a_secret_with_control_characters_is_found_in_json() {
+        let secret = "a\u{8}\u{c}\n\r\t\0b";
+        for echoed in [
+            serde_json::to_string(secret).unwrap(),
+            serde_json::to_string(&serde_json::to_string(secret).unwrap()).unwrap(),
+        ] {
+            let clean = clean(&[secret], &echoed);
+            assert_eq!(clean.trim_matches(['"', '\\']), "[redacted]", "{echoed}");
         }
     }
 
