@@ -48,9 +48,11 @@ impl Redactor {
 
     /// The length of the longest secret at the start of `text`, or zero.
     fn secret_at(&self, text: &str) -> usize {
+        // White space around it may have been trimmed, by the server or by us.
         let ends = self
             .secrets
             .iter()
+            .flat_map(|secret| [secret, secret.trim()])
             .flat_map(|secret| ends(text, secret, DEPTH));
         ends.max().unwrap_or(0)
     }
@@ -190,6 +192,20 @@ mod tests {
             let clean = clean(&[secret], &echoed);
             assert_eq!(clean.trim_matches(['"', '\\']), "[redacted]", "{echoed}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_found_without_the_white_space_around_it() {
+        for text in [
+            "hunter2",
+            " hunter2",
+            "hunter2 ",
+            " hunter2 ",
+            "+hunter2%20",
+        ] {
+            assert_eq!(clean(&[" hunter2 "], text).trim(), "[redacted]", "{text:?}");
+        }
+        assert_eq!(clean(&[" "], "a b"), "a[redacted]b");
     }
 
     #[test]
