@@ -362,6 +362,7 @@ mod tests {
             "https://[::1]+",
             "https://[::1",
             "https://[a]",
+            "https://a[b]",
             "https://[]",
             "https://::1",
         ] {
