@@ -107,9 +107,13 @@ fn empty_elements_and_white_space_are_skipped() {
         r#"Foo a=b,c="d""#,
         r#", ,Foo a=b,, ,c="d", "#,
         "Foo \t a \t=\t b\t,\tc = \"d\"\t",
+        "Foo a=b, c=\t\"d\"",
         r#"Foo , a=b , c="d""#,
     ] {
         assert_eq!(read(field), "Foo a=[b] c=[d]", "{field}");
+    }
+    for field in ["Foo a= \"b, c\"", "Foo a\t=\t\"b, c\""] {
+        assert_eq!(read(field), "Foo a=[b, c]", "{field}");
     }
     for field in ["", " ", ",", ", ,", "\t"] {
         assert_eq!(read(field), "", "{field:?}");

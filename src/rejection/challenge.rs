@@ -305,12 +305,12 @@ fn unescaped(quoted: &[u8]) -> Vec<u8> {
     unescaped
 }
 
-/// All of `text` or nothing of it (RFC 9110 §11.2).
+/// All of `text`, which begins with no `=`, or nothing of it (RFC 9110 §11.2).
 fn split_token68(text: &[u8]) -> (&[u8], &[u8]) {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let word = &text[..text.len() - padding];
     let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
-    let is_one = !word.is_empty() && word.iter().all(is_of_it);
+    let is_one = word.iter().all(is_of_it);
     text.split_at(if is_one { text.len() } else { 0 })
 }
 
