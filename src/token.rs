@@ -17,7 +17,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -143,6 +144,12 @@ impl AccessToken {
     /// The headers that go with the token.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         self.headers.as_deref().unwrap_or_default()
+    }
+
+    /// The same for the same text within this process, and of no use elsewhere.
+    pub(crate) fn keyed_hash(&self) -> u64 {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        KEY.hash_one(self.value.as_bytes())
     }
 
     pub(crate) fn lifetime(&self) -> Lifetime {

@@ -1,6 +1,7 @@
 //! What is held for one key: the current token, to be read without waiting, and beside it, under a lock,
 //! what happens to it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +32,8 @@ pub(crate) struct Slot {
 /// A token and when it is of use.
 pub(crate) struct Held {
     pub(crate) token: AccessToken,
-    /// Tokens of one slot have the same generation if, and only if, they are the same text in a row.
+    /// Tokens of one slot have the same generation if they are the same text, unless many others came in
+    /// between.
     pub(crate) generation: u64,
     /// From when on a hit starts a fetch. Never later than the end of the token, so that a hit need not
     /// compare twice. It is put off while a fetch runs and while none may begin.
@@ -50,6 +52,7 @@ pub(crate) struct State {
     pub(super) flight: Option<Flight>,
     /// The current token's predecessor, if a server rejected it and no other has come since.
     pub(crate) condemned: Option<Arc<Held>>,
+    generations: Generations,
     /// What the server said that rejected the last token, until another has come.
     pub(super) challenges: Vec<Challenge>,
     /// The last generation of which a rejection was counted as one of a token that never worked.
@@ -68,6 +71,7 @@ impl Slot {
             state: Mutex::new(State {
                 flight: None,
                 condemned: None,
+                generations: Generations::default(),
                 challenges: Vec::new(),
                 slowed_by: 0,
                 budget: Budget::full(),
@@ -134,16 +138,10 @@ impl Slot {
         token: AccessToken,
         schedule: Schedule,
     ) -> Arc<Held> {
-        let condemned = state.condemned.take();
-        let last = self.current.load_full().or(condemned);
-        let generation = match last {
-            Some(last) if last.token == token => last.generation,
-            Some(last) => last.generation + 1,
-            None => 1,
-        };
+        state.condemned = None;
         let held = Arc::new(Held {
+            generation: state.generations.of(&token),
             token,
-            generation,
             refresh_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
             planned_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
             expires_at: AtomicU64::new(schedule.expires_at.as_nanos()),
@@ -213,6 +211,34 @@ impl State {
     /// The fetch that is under way.
     pub(crate) fn under_way(&self) -> Option<&Flight> {
         self.flight.as_ref().filter(|flight| !flight.is_over())
+    }
+}
+
+/// The numbers of the last few tokens. An issuer may return one again after another, and then it is the
+/// same that a request was rejected with.
+#[derive(Default)]
+struct Generations {
+    last: u64,
+    /// By a hash that is keyed at random, so that no token is kept for this.
+    by_hash: VecDeque<(u64, u64)>,
+}
+
+impl Generations {
+    const KEPT: usize = 8;
+
+    fn of(&mut self, token: &AccessToken) -> u64 {
+        let hash = token.keyed_hash();
+        let known = self.by_hash.iter().position(|(other, _)| *other == hash);
+        let generation = match known.and_then(|at| self.by_hash.remove(at)) {
+            Some((_, generation)) => generation,
+            None => {
+                self.last += 1;
+                self.last
+            }
+        };
+        self.by_hash.truncate(Self::KEPT - 1);
+        self.by_hash.push_front((hash, generation));
+        generation
     }
 }
 
@@ -330,6 +356,22 @@ mod tests {
         let generation = b.generation;
         slot.condemn(&mut slot.lock(), b, Vec::new());
         assert_eq!(install(&slot, "b").generation, generation);
+    }
+
+    #[test]
+    fn a_text_that_comes_back_after_others_is_the_generation_that_it_was() {
+        let slot = Slot::new(TokenRequest::default());
+        let numbers = |texts: &[&str]| -> Vec<_> {
+            let numbers = texts.iter().map(|text| install(&slot, text).generation);
+            numbers.collect()
+        };
+        assert_eq!(numbers(&["a", "b", "a", "c", "b"]), [1, 2, 1, 3, 2]);
+        // Nothing is remembered without bound, and no number is given twice.
+        let others: Vec<_> = (0..100).map(|i| format!("t{i}")).collect();
+        let others: Vec<_> = others.iter().map(String::as_str).collect();
+        assert_eq!(numbers(&others), (4..104).collect::<Vec<_>>());
+        assert_eq!(numbers(&["t93", "t92", "a"]), [97, 96, 104]);
+        assert_eq!(slot.lock().generations.by_hash.len(), Generations::KEPT);
     }
 
     #[test]
