@@ -16,6 +16,7 @@ use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::{Challenge, NotRetriedReason};
 use crate::sync::MutexGuard;
+use crate::sync::atomic::AtomicBool;
 use crate::sync::runtime::Handle;
 use crate::telemetry::{self, Reason, Waiter};
 use crate::token::AccessToken;
@@ -367,30 +368,40 @@ impl<P: TokenProvider> Engine<P> {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         state: &mut MutexGuard<'_, State>,
-        mut reason: Reason,
+        reason: Reason,
     ) -> Flight {
-        let mut cx = FetchContext::new(slot.request().clone());
+        let family = self.family();
+        let is_within = Arc::new(AtomicBool::new(flight::is_within(family)));
+        let fetch = fetch(
+            Arc::clone(self),
+            Arc::clone(slot),
+            reason,
+            Arc::clone(&is_within),
+        );
+        let flight = Flight::new(fetch, family, is_within, self.gate.turns());
+        state.flight = Some(flight.clone());
+        flight
+    }
+
+    /// What the provider is told, now that it is called: the fetch may have been in the queue for a while.
+    fn context(&self, slot: &Slot, reason: Reason) -> (FetchContext, Reason) {
+        let mut state = slot.lock();
+        if let Some(flight) = &mut state.flight {
+            flight.began_before_rejection = false;
+        }
+        let cx = FetchContext::new(slot.request().clone());
         let rejected = match slot.current().as_ref() {
             Some(held) => held.was_rejected().then(|| held.token.clone()),
             None => state.condemned.as_ref().map(|held| held.token.clone()),
         };
-        if let Some(token) = rejected {
-            reason = Reason::Rejected;
-            cx = cx
-                .with_rejected_token(token)
-                .with_challenges(state.challenges.clone());
+        match rejected {
+            None => (cx, reason),
+            Some(token) => {
+                let challenges = state.challenges.clone();
+                let cx = cx.with_rejected_token(token).with_challenges(challenges);
+                (cx, Reason::Rejected)
+            }
         }
-        let family = self.family();
-        let fetch = fetch(
-            Arc::clone(self),
-            Arc::clone(slot),
-            cx,
-            reason,
-            flight::is_within(family),
-        );
-        let flight = Flight::new(fetch, family, self.gate.undriven());
-        state.flight = Some(flight.clone());
-        flight
     }
 }
 
@@ -398,16 +409,10 @@ impl<P: TokenProvider> Engine<P> {
 async fn fetch<P: TokenProvider>(
     engine: Arc<Engine<P>>,
     slot: Arc<Slot>,
-    cx: FetchContext,
     reason: Reason,
-    is_within_another: bool,
+    is_within: Arc<AtomicBool>,
 ) -> Outcome {
-    let entered = if is_within_another {
-        engine.gate.enter_within()
-    } else {
-        engine.gate.enter(engine.fetch_timeout).await
-    };
-    let entered = match entered {
+    let entered = match engine.gate.enter(engine.fetch_timeout, &is_within).await {
         Ok(entered) => entered,
         Err(refused) => {
             let now = engine.now();
@@ -418,6 +423,7 @@ async fn fetch<P: TokenProvider>(
         }
     };
     let began = engine.clock.moment();
+    let (cx, reason) = engine.context(&slot, reason);
     let provider = &engine.provider;
     // Called within, so that a panic of the call itself is a failure too.
     let asked = async move {

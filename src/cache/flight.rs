@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::clock::{Clock, Deadline};
+use super::gate::Turns;
 use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::runtime::{self, Handle};
@@ -50,8 +51,10 @@ struct Shared {
     runtime: Option<Handle>,
     /// Tells the fetches of one cache from others.
     family: usize,
-    /// Set once no task drives a fetch of the family.
-    undriven: Arc<AtomicBool>,
+    /// Set once another fetch of the family waits for this one, which then needs no place of its own.
+    is_within: Arc<AtomicBool>,
+    /// Told when no task drives the fetch.
+    turns: Arc<Turns>,
 }
 
 /// Those who wait. The fetch's waker: apart from the fetch, which may hold it.
@@ -73,7 +76,8 @@ impl Flight {
     pub(crate) fn new(
         fetch: impl Future<Output = Outcome> + Send + 'static,
         family: usize,
-        undriven: Arc<AtomicBool>,
+        is_within: Arc<AtomicBool>,
+        turns: Arc<Turns>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -81,7 +85,8 @@ impl Flight {
                 waiters: Arc::default(),
                 runtime: Handle::try_current().ok(),
                 family,
-                undriven,
+                is_within,
+                turns,
             }),
             began_before_rejection: false,
         }
@@ -91,8 +96,9 @@ impl Flight {
     ///
     /// Called by everyone who joins: a fetch survives as long as one of their runtimes does.
     pub(crate) fn drive(&self) {
+        self.let_in();
         let Ok(runtime) = Handle::try_current() else {
-            self.shared.undriven.store(true, Ordering::Relaxed);
+            self.shared.turns.has_no_driver();
             return;
         };
         let id = runtime.id();
@@ -113,6 +119,14 @@ impl Flight {
             // Whatever it is, those who wait are told.
             let _outcome = join.await;
         });
+    }
+
+    /// If a fetch of the family has come to wait for this one, it must not wait for the other's place.
+    fn let_in(&self) {
+        if is_within(self.shared.family) && !self.shared.is_within.swap(true, Ordering::SeqCst) {
+            // Whoever polls it at this moment may have looked before.
+            self.shared.waiters.wake_all();
+        }
     }
 
     /// Whether it has come to an end. One that has landed is in no slot; one that has panicked may be.
@@ -171,7 +185,7 @@ impl Drop for Driver {
         let is_over = state.outcome.is_some();
         drop(state);
         if !is_over {
-            self.shared.undriven.store(true, Ordering::Relaxed);
+            self.shared.turns.lost_its_driver();
             self.shared.waiters.wake_all();
         }
     }
@@ -319,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_waiter_that_goes_after_it_was_woken_has_another_look() {
-        let flight = Flight::new(std::future::pending(), 1, Arc::default());
+        let turns = Arc::new(Turns::new());
+        let flight = Flight::new(std::future::pending(), 1, Arc::default(), turns);
         let (mut first, mut second) = (spawn(flight.join()), spawn(flight.join()));
         assert_pending!(first.poll());
         flight.shared.waiters.wake_all();

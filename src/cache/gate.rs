@@ -28,9 +28,14 @@ const CREDIT_PER_ANSWER: usize = 2;
 pub(crate) struct Gate {
     clock: Clock,
     state: Mutex<State>,
+    turns: Arc<Turns>,
+}
+
+/// Tells the queue that there may be room.
+pub(crate) struct Turns {
     changed: Notify,
     /// Whether there may be a fetch in the queue that nobody polls, so that waking one is not enough.
-    undriven: Arc<AtomicBool>,
+    undriven: AtomicBool,
 }
 
 struct State {
@@ -65,66 +70,52 @@ impl Gate {
                 pause: Pause::default(),
                 closed: false,
             }),
-            changed: Notify::new(),
-            undriven: Arc::default(),
+            turns: Arc::new(Turns::new()),
         }
     }
 
-    /// To be set once there is a fetch that no task drives.
-    pub(crate) fn undriven(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.undriven)
+    /// To be told of a fetch that no task drives.
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns)
     }
 
-    /// Waits until a fetch may begin that takes no longer than `limit`.
+    /// Waits until a fetch may begin that takes no longer than `limit`. One for which another fetch waits
+    /// need not wait for a place: the two take one.
     ///
     /// # Errors
     ///
     /// If the cache is closed or a pause has begun in the meantime.
-    pub(crate) async fn enter(&self, limit: Duration) -> Result<Entered<'_>, FetchError> {
+    pub(crate) async fn enter(
+        &self,
+        limit: Duration,
+        is_within: &AtomicBool,
+    ) -> Result<Entered<'_>, FetchError> {
         loop {
             // Made before the state is read, so that no change in between is missed.
-            let mut changed = pin!(self.changed.notified());
+            let mut changed = pin!(self.turns.changed.notified());
             let lapses_at = {
                 let now = self.clock.now();
                 let mut state = self.lock();
                 let replaced = state.lapse(now);
                 let entered = match state.refusal(now) {
                     Some((error, _)) => Err(error),
-                    None => Ok(state.enter(now, limit)),
+                    None if is_within.load(Ordering::SeqCst) => Ok(Ok(None)),
+                    None => Ok(state.enter(now, limit).map(Some)),
                 };
                 drop(state);
                 discard(replaced);
                 match entered? {
-                    Ok(number) => {
-                        return Ok(Entered {
-                            gate: self,
-                            number: Some(number),
-                        });
-                    }
+                    Ok(number) => return Ok(Entered { gate: self, number }),
                     Err(lapses_at) => lapses_at,
                 }
             };
             let mut lapse = Deadline::new(&self.clock, lapses_at);
             std::future::poll_fn(|cx| match changed.as_mut().poll(cx) {
+                _ if is_within.load(Ordering::SeqCst) => Poll::Ready(()),
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => lapse.poll_reached(cx),
             })
             .await;
-        }
-    }
-
-    /// For a fetch within a fetch, which waits for it: the two take one place.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`enter`](Self::enter).
-    pub(crate) fn enter_within(&self) -> Result<Entered<'_>, FetchError> {
-        match self.refusal(self.clock.now()) {
-            Some((error, _)) => Err(error),
-            None => Ok(Entered {
-                gate: self,
-                number: None,
-            }),
         }
     }
 
@@ -146,7 +137,7 @@ impl Gate {
         };
         discard(over);
         // Whoever leaves makes room for one; there may be room for another.
-        self.changed.notify_one();
+        self.turns.offer();
     }
 
     /// A fetch that began at `began` failed, and the failure concerns every key.
@@ -158,20 +149,20 @@ impl Gate {
         };
         discard(replaced);
         // Whoever is in the queue gets the failure now.
-        self.changed.notify_waiters();
+        self.turns.changed.notify_waiters();
     }
 
     /// Ends the pause by hand.
     pub(crate) fn reset(&self) {
         let over = self.lock().pause.end();
         discard(over);
-        self.changed.notify_waiters();
+        self.turns.changed.notify_waiters();
     }
 
     /// Lets no further fetch begin.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_waiters();
+        self.turns.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -228,11 +219,36 @@ impl Drop for Entered<'_> {
         let mut state = self.gate.lock();
         state.running.retain(|running| running.number != number);
         drop(state);
-        if self.gate.undriven.load(Ordering::Relaxed) {
-            self.gate.changed.notify_waiters();
-        } else {
-            self.gate.changed.notify_one();
+        self.gate.turns.offer();
+    }
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self {
+            changed: Notify::new(),
+            undriven: AtomicBool::new(false),
         }
+    }
+
+    /// There is room for one.
+    fn offer(&self) {
+        if self.undriven.load(Ordering::SeqCst) {
+            self.changed.notify_waiters();
+        } else {
+            self.changed.notify_one();
+        }
+    }
+
+    /// From now on, there may be a fetch that nobody polls.
+    pub(crate) fn has_no_driver(&self) {
+        self.undriven.store(true, Ordering::SeqCst);
+    }
+
+    /// The same, and the fetch may have been given a turn. It is offered to all.
+    pub(crate) fn lost_its_driver(&self) {
+        self.has_no_driver();
+        self.changed.notify_waiters();
     }
 }
 
@@ -260,13 +276,17 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
+    async fn enter(gate: &Gate) -> Result<Entered<'_>, FetchError> {
+        gate.enter(LIMIT, &AtomicBool::new(false)).await
+    }
+
     #[test]
     fn four_enter_at_first_and_the_fifth_waits_for_one_to_leave() {
         let (_, gate) = gate();
         let mut inside: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
-        let mut fifth = spawn(gate.enter(LIMIT));
+        let mut fifth = spawn(enter(&gate));
 
         assert_pending!(fifth.poll());
         inside.pop();
@@ -281,14 +301,14 @@ mod tests {
         let (clock, gate) = gate();
         let mut inside = Vec::new();
         for _ in 0..100 {
-            match spawn(gate.enter(LIMIT)).poll() {
+            match spawn(enter(&gate)).poll() {
                 Poll::Ready(entered) => inside.push(entered.unwrap()),
                 Poll::Pending => gate.answered(clock.now()),
             }
         }
 
         assert_eq!(inside.len(), PLACES);
-        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+        assert_pending!(spawn(enter(&gate)).poll());
     }
 
     #[test]
@@ -298,20 +318,20 @@ mod tests {
             gate.answered(clock.now());
         }
         let inside: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
 
         assert_eq!(inside.len(), 4);
-        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+        assert_pending!(spawn(enter(&gate)).poll());
     }
 
     #[test]
     fn a_place_that_nobody_gives_back_is_a_failure_at_its_limit_and_then_free() {
         let (clock, gate) = gate();
         let lost: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
-        let mut next = spawn(gate.enter(LIMIT));
+        let mut next = spawn(enter(&gate));
         assert_pending!(next.poll());
 
         clock.advance(LIMIT);
@@ -320,10 +340,10 @@ mod tests {
         assert_eq!(error.kind(), FetchErrorKind::TimedOut);
 
         clock.advance(Duration::from_secs(1));
-        let next = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
+        let next = assert_ready_ok!(spawn(enter(&gate)).poll());
         // Late, they do not take the place of another with them.
         drop(lost);
-        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+        assert_pending!(spawn(enter(&gate)).poll());
         drop(next);
     }
 
@@ -331,22 +351,38 @@ mod tests {
     fn a_fetch_within_a_fetch_takes_no_place() {
         let (_, gate) = gate();
         let inside: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
 
-        assert!(gate.enter_within().is_ok());
+        let is_within = AtomicBool::new(true);
+        let within = || spawn(gate.enter(LIMIT, &is_within)).poll();
+        assert_ready_ok!(within().map(|entered| entered.map(drop)));
         drop(inside);
         gate.close();
-        assert!(gate.enter_within().is_err());
+        assert_ready_err!(within().map(|entered| entered.map(drop)));
+    }
+
+    #[test]
+    fn a_fetch_in_the_queue_that_another_comes_to_wait_for_takes_no_place() {
+        let (_, gate) = gate();
+        let _inside: Vec<_> = (0..MAX_CREDIT)
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
+            .collect();
+        let is_within = AtomicBool::new(false);
+        let mut queued = spawn(gate.enter(LIMIT, &is_within));
+        assert_pending!(queued.poll());
+
+        is_within.store(true, Ordering::SeqCst);
+        assert_ready_ok!(queued.poll());
     }
 
     #[test]
     fn a_failure_turns_away_the_queue_and_then_lets_one_in_at_a_time() {
         let (clock, gate) = gate();
         let inside: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
-        let mut queued = spawn(gate.enter(LIMIT));
+        let mut queued = spawn(enter(&gate));
         assert_pending!(queued.poll());
 
         let now = clock.now();
@@ -357,8 +393,8 @@ mod tests {
         drop(inside);
 
         clock.advance(until.since(now));
-        let _probe = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
-        assert_pending!(spawn(gate.enter(LIMIT)).poll());
+        let _probe = assert_ready_ok!(spawn(enter(&gate)).poll());
+        assert_pending!(spawn(enter(&gate)).poll());
     }
 
     #[test]
@@ -367,12 +403,15 @@ mod tests {
         let now = clock.now();
         gate.failed(now, now, FetchError::unavailable("down"));
         clock.advance(Duration::from_secs(1));
-        let inside = assert_ready_ok!(spawn(gate.enter(LIMIT)).poll());
-        let (mut first, mut second) = (spawn(gate.enter(LIMIT)), spawn(gate.enter(LIMIT)));
+        let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+        let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
         assert_pending!(first.poll());
         assert_pending!(second.poll());
 
-        gate.undriven().store(true, Ordering::Relaxed);
+        gate.turns().lost_its_driver();
+        assert!(first.is_woken() && second.is_woken());
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
         drop(inside);
         assert!(first.is_woken() && second.is_woken());
     }
@@ -392,9 +431,9 @@ mod tests {
     fn a_closed_gate_turns_everyone_away() {
         let (clock, gate) = gate();
         let inside: Vec<_> = (0..MAX_CREDIT)
-            .map(|_| assert_ready_ok!(spawn(gate.enter(LIMIT)).poll()))
+            .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
             .collect();
-        let mut queued = spawn(gate.enter(LIMIT));
+        let mut queued = spawn(enter(&gate));
         assert_pending!(queued.poll());
 
         gate.close();
@@ -402,10 +441,6 @@ mod tests {
         assert_eq!(error.kind(), FetchErrorKind::Closed);
         drop(inside);
         clock.advance(Duration::from_secs(3600));
-        assert_ready_err!(
-            spawn(gate.enter(LIMIT))
-                .poll()
-                .map(|entered| entered.map(drop))
-        );
+        assert_ready_err!(spawn(enter(&gate)).poll().map(|entered| entered.map(drop)));
     }
 }
