@@ -100,6 +100,8 @@ mod engine;
 mod flight;
 mod freshness;
 mod gate;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod pause;
 mod slot;
 mod slots;

@@ -99,7 +99,8 @@ pub(crate) mod runtime {
     use std::marker::PhantomData;
     use std::sync::Arc;
 
-    use shuttle::future::AbortHandle;
+    use futures_util::future::join_all;
+    use shuttle::future::JoinHandle;
     use shuttle::sync::Mutex;
 
     #[derive(Clone)]
@@ -107,7 +108,7 @@ pub(crate) mod runtime {
 
     struct Runtime {
         /// `None` once it has ended.
-        tasks: Mutex<Option<Vec<AbortHandle>>>,
+        tasks: Mutex<Option<Vec<JoinHandle<()>>>>,
     }
 
     #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,18 +155,24 @@ pub(crate) mod runtime {
                 CURRENT.with(|current| current.replace(Some(runtime)));
                 task.await;
             });
-            tasks.push(task.abort_handle());
+            tasks.push(task);
         }
 
-        /// Drops its tasks, each at its next wait, and takes no more.
-        pub(crate) fn end(&self) {
-            let tasks = self
-                .0
-                .tasks
-                .lock()
-                .expect("nothing panics under this lock")
-                .take();
-            tasks.into_iter().flatten().for_each(|task| task.abort());
+        /// Drops its tasks, and takes no more.
+        pub(crate) async fn end(&self) {
+            let tasks = self.take();
+            tasks.iter().for_each(JoinHandle::abort);
+            join_all(tasks).await;
+        }
+
+        /// Waits for its tasks, and takes no more.
+        pub(crate) async fn finish(&self) {
+            join_all(self.take()).await;
+        }
+
+        fn take(&self) -> Vec<JoinHandle<()>> {
+            let mut tasks = self.0.tasks.lock().expect("nothing panics under this lock");
+            tasks.take().unwrap_or_default()
         }
     }
 
