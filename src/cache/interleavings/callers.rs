@@ -1,52 +1,19 @@
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 
-use super::support::{World, block_on, give_up_after, interleave, spawn, token};
-use crate::sync::Mutex;
+use super::support::{Distant, World, block_on, give_up_after, interleave, spawn, token};
 use crate::sync::runtime::Handle;
 
-/// An issuer at the other end of a connection: another thread lets it answer.
-#[derive(Clone, Default)]
-struct Distant {
-    state: Arc<Mutex<(bool, Option<Waker>)>>,
-}
-
-impl Distant {
-    fn world() -> (Self, World) {
-        let distant = Self::default();
-        let end = distant.clone();
-        let world = World::of(100, move |call, _| {
-            let end = end.clone();
-            async move {
-                end.answered().await;
-                Ok(token(call))
-            }
-        });
-        (distant, world)
-    }
-
-    fn answer(&self) {
-        let waker = {
-            let mut state = self.state.lock().unwrap();
-            state.0 = true;
-            state.1.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+fn distant() -> (Distant, World) {
+    let distant = Distant::default();
+    let end = distant.clone();
+    let world = World::of(100, move |call, _| {
+        let end = end.clone();
+        async move {
+            end.answered().await;
+            Ok(token(call))
         }
-    }
-
-    async fn answered(&self) {
-        std::future::poll_fn(|cx| {
-            let mut state = self.state.lock().unwrap();
-            if state.0 {
-                return Poll::Ready(());
-            }
-            state.1 = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
+    });
+    (distant, world)
 }
 
 #[test]
@@ -64,7 +31,7 @@ fn two_callers_of_an_empty_cache_share_one_fetch_and_one_token() {
 #[test]
 fn three_callers_of_an_empty_cache_share_one_fetch_and_one_token() {
     interleave(|| {
-        let (distant, world) = Distant::world();
+        let (distant, world) = distant();
         let callers = [(); 3].map(|()| world.spawn(World::token));
 
         distant.answer();
@@ -78,7 +45,7 @@ fn three_callers_of_an_empty_cache_share_one_fetch_and_one_token() {
 #[test]
 fn callers_share_one_fetch_with_the_task_that_drives_it() {
     interleave(|| {
-        let (distant, world) = Distant::world();
+        let (distant, world) = distant();
         let runtime = Handle::new();
         let callers = [runtime.clone(), Handle::new()].map(|runtime| {
             world.spawn(move |world| {
@@ -100,7 +67,7 @@ fn callers_share_one_fetch_with_the_task_that_drives_it() {
 fn callers_that_go_at_any_time_leave_nobody_hanging() {
     for looks in [1, 2] {
         interleave(move || {
-            let (distant, world) = Distant::world();
+            let (distant, world) = distant();
             let goes = world.spawn(move |world| {
                 block_on(give_up_after(looks, world.cache.token()));
             });
@@ -136,7 +103,7 @@ fn callers_that_go_while_the_provider_wakes_itself_leave_nobody_hanging() {
 #[test]
 fn a_runtime_that_ends_leaves_nobody_hanging_and_loses_no_fetch() {
     interleave(|| {
-        let (distant, world) = Distant::world();
+        let (distant, world) = distant();
         let runtime = Handle::new();
         let starter = {
             let runtime = runtime.clone();

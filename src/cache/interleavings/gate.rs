@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::support::{World, block_on, give_up_after, interleave, token};
+use super::support::{Distant, World, block_on, give_up_after, interleave, token};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::TokenRequest;
 use crate::sync::runtime::Handle;
@@ -12,17 +12,28 @@ use crate::token::AccessToken;
 ///
 /// Also returns whether the provider was asked for a key that begins with `a`.
 fn narrow() -> (World, Arc<AtomicBool>) {
+    let distant = Distant::default();
+    distant.answer();
+    narrow_until(&distant)
+}
+
+/// The same, and the second answer comes when `distant` says so.
+fn narrow_until(distant: &Distant) -> (World, Arc<AtomicBool>) {
+    let distant = distant.clone();
     let began = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&began);
     let of_a = |request: &TokenRequest| ["a", "a too"].map(key).contains(request);
     let world = World::of(100, move |call, cx| {
         begins.fetch_or(of_a(cx.token_request()), Ordering::SeqCst);
+        let distant = distant.clone();
         async move {
             shuttle::future::yield_now().await;
             match call {
-                0 => Err("down".into()),
-                _ => Ok(token(call)),
+                0 => return Err("down".into()),
+                1 => distant.answered().await,
+                _ => {}
             }
+            Ok(token(call))
         }
     });
     world.token().unwrap_err();
@@ -95,8 +106,11 @@ fn a_caller_that_goes_while_it_queues_takes_no_turn_with_it() {
 #[test]
 fn a_runtime_that_ends_while_its_fetches_queue_takes_no_turn_with_it() {
     interleave(|| {
-        let (world, began) = narrow();
+        let distant = Distant::default();
+        let (world, began) = narrow_until(&distant);
         let lives = Handle::new();
+        let _entered = lives.enter();
+        world.cache.warm_up();
         let goes = world.spawn(move |world| {
             let ends = Handle::new();
             let entered = ends.enter();
@@ -114,7 +128,7 @@ fn a_runtime_that_ends_while_its_fetches_queue_takes_no_turn_with_it() {
             })
         };
 
-        let _entered = lives.enter();
+        distant.answer();
         let found = world.token();
         let found = [found, stays.join().unwrap()];
         goes.join().unwrap();

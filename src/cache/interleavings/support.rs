@@ -7,7 +7,7 @@ use std::panic;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
@@ -22,6 +22,7 @@ use super::super::engine::Verdict;
 use super::super::{Acquire, TokenCache, Witness};
 use crate::error::{BoxError, FetchError};
 use crate::provider::{BoxTokenProvider, FetchContext, TokenRequest, token_fn};
+use crate::sync::Mutex;
 use crate::token::AccessToken;
 
 pub(super) type Answer = Result<AccessToken, BoxError>;
@@ -207,6 +208,37 @@ impl World {
         if let Some(flight) = flight {
             let _outcome = block_on(flight.join());
         }
+    }
+}
+
+/// An issuer at the other end of a connection: another thread lets it answer.
+#[derive(Clone, Default)]
+pub(super) struct Distant {
+    state: Arc<Mutex<(bool, Option<Waker>)>>,
+}
+
+impl Distant {
+    pub(super) fn answer(&self) {
+        let waker = {
+            let mut state = self.state.lock().unwrap();
+            state.0 = true;
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) async fn answered(&self) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state.lock().unwrap();
+            if state.0 {
+                return Poll::Ready(());
+            }
+            state.1 = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
