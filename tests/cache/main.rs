@@ -18,6 +18,8 @@ mod freshness;
 #[cfg(feature = "test-util")]
 mod handle;
 #[cfg(feature = "test-util")]
+mod queue;
+#[cfg(feature = "test-util")]
 mod rejection;
 #[cfg(feature = "test-util")]
 mod runtimes;

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::support::{Distant, World, block_on, give_up_after, interleave, token};
+use super::support::{Distant, World, block_on, give_up_after, interleave, spawn, token};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::TokenRequest;
 use crate::sync::runtime::Handle;
@@ -62,8 +62,9 @@ fn with_one_place_every_key_gets_its_turn() {
 #[test]
 fn with_one_place_every_key_gets_its_turn_from_tasks() {
     interleave(|| {
-        let (world, _) = narrow();
         let runtime = Handle::new();
+        let _entered = runtime.enter();
+        let (world, _) = narrow();
         let others = ["a", "b"].map(|scope| {
             let runtime = runtime.clone();
             world.key(scope).spawn(move |world| {
@@ -72,7 +73,6 @@ fn with_one_place_every_key_gets_its_turn_from_tasks() {
             })
         });
 
-        let _entered = runtime.enter();
         world.token().unwrap();
         for other in others {
             other.join().unwrap().unwrap();
@@ -106,33 +106,29 @@ fn a_caller_that_goes_while_it_queues_takes_no_turn_with_it() {
 #[test]
 fn a_runtime_that_ends_while_its_fetches_queue_takes_no_turn_with_it() {
     interleave(|| {
+        let (lives, ends) = (Handle::new(), Handle::new());
+        let _entered = lives.enter();
         let distant = Distant::default();
         let (world, began) = narrow_until(&distant);
-        let lives = Handle::new();
-        let _entered = lives.enter();
-        world.cache.warm_up();
-        let goes = world.spawn(move |world| {
-            let ends = Handle::new();
-            let entered = ends.enter();
+        let queue = |world: &World| block_on(give_up_after(1, world.cache.token()));
+        assert!(queue(&world).is_none());
+        {
+            let _entered = ends.enter();
             let keys = ["a", "a too"].map(|scope| world.key(scope));
-            keys.iter().for_each(|world| world.cache.warm_up());
-            drop(entered);
+            assert!(keys.iter().all(|world| queue(world).is_none()));
+        }
+        let behind = world.key("b");
+        assert!(queue(&behind).is_none());
+
+        let goes = world.spawn(move |world| {
             block_on(ends.end());
             pass_time(world, began.load(Ordering::SeqCst));
         });
-        let stays = {
-            let lives = lives.clone();
-            world.key("b").spawn(move |world| {
-                let _entered = lives.enter();
-                world.token()
-            })
-        };
-
-        distant.answer();
-        let found = world.token();
-        let found = [found, stays.join().unwrap()];
+        let answers = spawn(move || distant.answer());
+        let found = behind.token();
         goes.join().unwrap();
-        assert_no_turn_is_lost(&world, found);
+        answers.join().unwrap();
+        assert_no_turn_is_lost(&world, [world.token(), found]);
     });
 }
 
