@@ -28,7 +28,7 @@ use crate::token::AccessToken;
 pub(super) type Answer = Result<AccessToken, BoxError>;
 
 /// Schedules per scenario and scheduler, unless set.
-const INTERLEAVINGS: usize = 1000;
+const INTERLEAVINGS: usize = 10_000;
 
 /// Many faults need two or three threads to be interrupted at the wrong moment.
 const INTERRUPTIONS: usize = 3;
@@ -250,6 +250,16 @@ pub(super) fn token(call: usize) -> AccessToken {
 }
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Looks at a future and drops it, woken or not.
+pub(super) async fn look_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
 
 /// Looks at a future so many times and drops it, though it was woken.
 pub(super) async fn give_up_after<T>(looks: usize, future: impl Future<Output = T>) -> Option<T> {
