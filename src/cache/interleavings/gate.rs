@@ -106,7 +106,6 @@ fn a_caller_that_goes_while_it_queues_takes_no_turn_with_it() {
 
 /// The same for fetches whose tasks have gone.
 #[test]
-#[ignore = "fails: the one behind waits until a place lapses"]
 fn a_runtime_that_ends_while_its_fetches_queue_takes_no_turn_with_it() {
     interleave(|| {
         let (lives, ends) = (Handle::new(), Handle::new());
@@ -154,7 +153,6 @@ fn assert_no_turn_is_lost(world: &World, found: [Result<AccessToken, FetchError>
 
 /// The outer fetch has the only place, and waits for an inner one that somebody else has begun.
 #[test]
-#[ignore = "fails: both wait until the time limit of the outer one"]
 fn with_one_place_a_fetch_within_a_fetch_waits_for_no_place() {
     interleave(|| {
         let inner: Arc<Mutex<Option<World>>> = Arc::default();
