@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::server::{Connection, SendResponse};
-use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::{self, Client};
@@ -17,13 +17,17 @@ use tower_bearer::BearerAuthLayer;
 use tower_bearer::error::BoxError;
 
 use crate::layer_support::socket::HttpClient;
-use crate::layer_support::{bearer, without_hanging};
+use crate::layer_support::{Gate, bearer, without_hanging};
 use crate::scene::Scene;
+use crate::wire::Conn;
+
+/// More than the windows of a stream and its connection.
+const LARGE: usize = 1024 * 1024;
 
 type Api = Connection<TcpStream, Bytes>;
 
 /// What happens to the first request.
-type Fault = fn(&mut Api, &mut SendResponse<Bytes>);
+type Fault = Arc<dyn Fn(&mut Api, SendResponse<Bytes>) + Send + Sync>;
 
 /// The tokens that an API was sent, and over which connection.
 type Sent = Arc<watch::Sender<Vec<(usize, String)>>>;
@@ -37,7 +41,8 @@ struct Http2 {
 
 impl Http2 {
     /// An API that does this to the first request and accepts all others.
-    async fn new(fault: Fault) -> Self {
+    async fn new(fault: impl Fn(&mut Api, SendResponse<Bytes>) + Send + Sync + 'static) -> Self {
+        let fault: Fault = Arc::new(fault);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let sent = Sent::default();
@@ -45,7 +50,12 @@ impl Http2 {
         tokio::spawn(async move {
             for connection in 1.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, connection, Arc::clone(&log), fault));
+                tokio::spawn(serve(
+                    stream,
+                    connection,
+                    Arc::clone(&log),
+                    Arc::clone(&fault),
+                ));
             }
         });
         Self {
@@ -58,10 +68,13 @@ impl Http2 {
         }
     }
 
-    fn send(&self) -> impl Future<Output = Result<Response<hyper::body::Incoming>, BoxError>> {
+    fn post(
+        &self,
+        body: impl Into<Bytes>,
+    ) -> impl Future<Output = Result<Response<hyper::body::Incoming>, BoxError>> {
         let cache = self.scene.cache.clone();
         let layer = BearerAuthLayer::for_origin(cache, &*self.origin).unwrap();
-        let request = Request::post(&self.origin).body(Full::from("payload"));
+        let request = Request::post(&self.origin).body(Full::new(body.into()));
         without_hanging(layer.layer(self.client.clone()).oneshot(request.unwrap()))
     }
 
@@ -80,15 +93,23 @@ async fn serve(stream: TcpStream, connection: usize, sent: Sent, fault: Fault) {
     let mut api: Api = h2::server::handshake(stream).await.unwrap();
     // An error is how a connection ends that was shut down.
     while let Some(Ok((request, mut respond))) = api.accept().await {
-        let (parts, body): (_, RecvStream) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let token = bearer(&Request::from_parts(parts, ())).unwrap().to_owned();
         sent.send_modify(|sent| sent.push((connection, token)));
         if sent.borrow().len() == 1 {
-            fault(&mut api, &mut respond);
-        } else {
-            respond.send_response(Response::new(()), true).unwrap();
+            fault(&mut api, respond);
+            continue;
         }
-        drop(body);
+        tokio::spawn(async move {
+            let mut read = 0;
+            while let Some(Ok(data)) = body.data().await {
+                read += data.len();
+                body.flow_control().release_capacity(data.len()).unwrap();
+            }
+            let response = Response::builder().header("x-read", read);
+            let response = response.body(()).unwrap();
+            respond.send_response(response, true).unwrap();
+        });
     }
 }
 
@@ -99,40 +120,63 @@ fn unauthorized(respond: &mut SendResponse<Bytes>, end: bool) -> h2::SendStream<
 }
 
 #[tokio::test]
-async fn a_401_whose_stream_is_reset_is_healed_on_the_same_connection() {
-    let faults: [Fault; 3] = [
-        |_, respond| unauthorized(respond, false).send_reset(Reason::NO_ERROR),
-        |_, respond| unauthorized(respond, false).send_reset(Reason::CANCEL),
-        |_, respond| {
-            let mut body = unauthorized(respond, false);
+async fn a_401_whose_stream_is_reset_while_the_token_is_fetched_is_healed_on_the_same_connection() {
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let (asked, reset) = (Gate::new(false), Gate::new(false));
+        let (is_asked, is_reset) = (asked.clone(), reset.clone());
+        let api = Http2::new(move |_, mut respond| {
+            let mut body = unauthorized(&mut respond, false);
             body.send_data(Bytes::from_static(b"half"), false).unwrap();
-            body.send_reset(Reason::INTERNAL_ERROR);
-        },
-    ];
-    for fault in faults {
-        let api = Http2::new(fault).await;
-        assert_eq!(api.send().await.unwrap().status(), 200);
+            let (asked, reset) = (is_asked.clone(), is_reset.clone());
+            tokio::spawn(async move {
+                asked.pass().await;
+                body.send_reset(reason);
+                reset.open();
+            });
+        })
+        .await;
+        api.scene.tokens.next(Conn::usual);
+        api.scene.tokens.next(async move |conn: Conn| {
+            asked.open();
+            reset.pass().await;
+            conn.usual().await
+        });
+        assert_eq!(api.post("payload").await.unwrap().status(), 200);
         assert_eq!(api.tokens(), ["issued-1", "issued-2"]);
         assert_eq!(api.connections(), [1, 1]);
         assert_eq!(api.scene.tokens.requests(), 2);
     }
 }
 
+/// RFC 9113 §8.1: a server that needs no more of a request answers and resets the stream.
+#[tokio::test]
+async fn a_401_before_the_request_was_read_to_its_end_is_healed_with_all_of_it() {
+    let api = Http2::new(|_, mut respond| {
+        // The reset follows when `respond` is dropped, with a request of which something is unread.
+        unauthorized(&mut respond, true);
+    })
+    .await;
+    let response = api.post(vec![b'x'; LARGE]).await.unwrap();
+
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-read"], LARGE.to_string());
+    assert_eq!(api.tokens(), ["issued-1", "issued-2"]);
+}
+
 #[tokio::test]
 async fn a_401_with_a_goaway_is_healed_over_another_connection() {
-    let faults: [Fault; 2] = [
-        |api, respond| {
-            unauthorized(respond, true);
+    for answer_first in [false, true] {
+        let api = Http2::new(move |api, mut respond| {
+            if answer_first {
+                unauthorized(&mut respond, true);
+            }
             api.graceful_shutdown();
-        },
-        |api, respond| {
-            api.graceful_shutdown();
-            unauthorized(respond, true);
-        },
-    ];
-    for fault in faults {
-        let api = Http2::new(fault).await;
-        assert_eq!(api.send().await.unwrap().status(), 200);
+            if !answer_first {
+                unauthorized(&mut respond, true);
+            }
+        })
+        .await;
+        assert_eq!(api.post("payload").await.unwrap().status(), 200);
         assert_eq!(api.tokens(), ["issued-1", "issued-2"]);
         assert_eq!(api.connections(), [1, 2]);
         assert_eq!(api.scene.tokens.requests(), 2);
@@ -142,17 +186,17 @@ async fn a_401_with_a_goaway_is_healed_over_another_connection() {
 #[tokio::test]
 async fn a_stream_or_connection_that_ends_without_an_answer_is_the_clients_error_and_no_rejection()
 {
-    let faults: [Fault; 3] = [
-        |_, respond| respond.send_reset(Reason::INTERNAL_ERROR),
-        |_, respond| respond.send_reset(Reason::ENHANCE_YOUR_CALM),
+    let faults: [fn(&mut Api, SendResponse<Bytes>); 3] = [
+        |_, mut respond| respond.send_reset(Reason::INTERNAL_ERROR),
+        |_, mut respond| respond.send_reset(Reason::ENHANCE_YOUR_CALM),
         |api, _| api.abrupt_shutdown(Reason::PROTOCOL_ERROR),
     ];
     for fault in faults {
         let api = Http2::new(fault).await;
-        let error = api.send().await.unwrap_err();
+        let error = api.post("payload").await.unwrap_err();
 
         error.downcast::<legacy::Error>().unwrap();
-        assert_eq!(api.send().await.unwrap().status(), 200);
+        assert_eq!(api.post("payload").await.unwrap().status(), 200);
         assert_eq!(api.tokens(), ["issued-1", "issued-1"]);
         assert_eq!(api.scene.tokens.requests(), 1);
     }
@@ -161,8 +205,8 @@ async fn a_stream_or_connection_that_ends_without_an_answer_is_the_clients_error
 /// As a stream that hangs: the body of the 401 stays open for ever.
 #[tokio::test]
 async fn a_401_that_never_ends_is_not_waited_for() {
-    let api = Http2::new(|_, respond| {
-        let body = unauthorized(respond, false);
+    let api = Http2::new(|_, mut respond| {
+        let body = unauthorized(&mut respond, false);
         // Dropping it would end the stream.
         tokio::spawn(async move {
             let mut body = body;
@@ -170,7 +214,7 @@ async fn a_401_that_never_ends_is_not_waited_for() {
         });
     })
     .await;
-    assert_eq!(api.send().await.unwrap().status(), 200);
+    assert_eq!(api.post("payload").await.unwrap().status(), 200);
     assert_eq!(api.tokens(), ["issued-1", "issued-2"]);
     assert_eq!(api.connections(), [1, 1]);
 }
