@@ -14,10 +14,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tower::{ServiceExt, service_fn};
+use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::ClientCredentials;
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{
-    AccessToken, FetchError, FetchErrorKind, TokenCache, TokenProvider, TokenRequest,
+    AccessToken, FetchError, FetchErrorKind, TokenCache, TokenProvider, TokenRequest, token_fn,
 };
 
 use crate::layer_support::without_hanging;
@@ -187,4 +188,42 @@ async fn silent_minute(keys: usize) {
 async fn a_thousand_callers_at_a_port_that_never_answers_make_at_most_twelve_attempts_in_a_minute()
 {
     silent_minute(1).await;
+}
+
+#[tokio::test]
+#[ignore = "fails: 15 attempts, see the test below"]
+async fn a_thousand_keys_at_a_port_that_never_answers_make_at_most_twelve_attempts_in_a_minute() {
+    silent_minute(CALLERS).await;
+}
+
+#[test]
+#[ignore = "fails: a place becomes free at the time limit, before the failure is noted"]
+fn no_fetch_of_the_queue_begins_as_those_before_it_run_into_their_time_limit() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let provider = token_fn(move |_| {
+        counted.fetch_add(1, Relaxed);
+        std::future::pending::<Result<AccessToken, BoxError>>()
+    });
+    let clock = ManualClock::new();
+    let cache = TokenCache::builder(provider)
+        .with_clock(clock.clone())
+        .with_fetch_timeout(LIMIT)
+        .build();
+    let handles: Vec<_> = (0..5)
+        .map(|i| cache.for_request(&TokenRequest::default().with_scope(&format!("key-{i}"))))
+        .collect();
+    let mut callers: Vec<_> = handles.iter().map(|h| Box::pin(h.token())).collect();
+    for caller in &mut callers {
+        assert!(poll(caller).is_pending());
+    }
+    assert_eq!(calls.load(Relaxed), 4); // those let in on trust
+
+    clock.advance(LIMIT);
+    // The one in the queue first.
+    let _maybe_told = poll(&mut callers[4]);
+    for caller in &mut callers[..4] {
+        assert!(poll(caller).is_ready());
+    }
+    assert_eq!(calls.load(Relaxed), 4);
 }
