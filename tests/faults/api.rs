@@ -6,7 +6,7 @@ use tower_bearer::rejection::NotRetriedReason;
 
 use crate::layer_support::{Gate, reason, without_hanging};
 use crate::scene::{Scene, text};
-use crate::wire::{Conn, SOCKET_BUFFER, answer};
+use crate::socket_support::{Conn, SOCKET_BUFFER, answer};
 
 /// More than the sockets hold.
 const LARGE: usize = 8 * 1024 * 1024;

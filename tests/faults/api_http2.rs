@@ -19,7 +19,7 @@ use tower_bearer::error::BoxError;
 use crate::layer_support::socket::HttpClient;
 use crate::layer_support::{Gate, bearer, without_hanging};
 use crate::scene::Scene;
-use crate::wire::Conn;
+use crate::socket_support::Conn;
 
 /// More than the windows of a stream and its connection.
 const LARGE: usize = 1024 * 1024;

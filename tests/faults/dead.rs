@@ -23,7 +23,7 @@ use tower_bearer::{
 
 use crate::layer_support::without_hanging;
 use crate::scene::LIMIT;
-use crate::wire::{Conn, RawServer, unheard};
+use crate::socket_support::{Conn, RawServer, unheard};
 
 const CALLERS: usize = 1000;
 const STEP: Duration = Duration::from_millis(100);

@@ -7,7 +7,8 @@
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
 mod scene;
-mod wire;
+#[path = "../socket_support/mod.rs"]
+mod socket_support;
 
 mod api;
 mod api_http2;

@@ -20,7 +20,7 @@ use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, Toke
 
 use crate::layer_support::socket::HttpClient;
 use crate::layer_support::without_hanging;
-use crate::wire::{RawServer, Received, SOCKET_BUFFER, answer};
+use crate::socket_support::{RawServer, SOCKET_BUFFER, answer};
 
 const SECRET: &str = "hunter2";
 
@@ -102,14 +102,14 @@ impl Scene {
         self.works().await;
         assert_eq!(self.tokens.requests(), requests);
         let token = format!("issued-{requests}");
-        assert_eq!(bearer(self.api.received().last().unwrap()), token);
+        assert_eq!(self.api.received().last().unwrap().bearer(), token);
     }
 
     /// What the script of the token endpoint says is an answer as good as any other.
     pub(crate) async fn takes(&self, token: &str) {
         self.works().await;
         assert_eq!(self.tokens.requests(), 1);
-        assert_eq!(bearer(&self.api.received()[0]), token);
+        assert_eq!(self.api.received()[0].bearer(), token);
         self.renews(2).await;
     }
 
@@ -120,12 +120,13 @@ impl Scene {
         self.works().await;
         assert_eq!(self.tokens.requests(), requests);
         let token = format!("issued-{requests}");
-        assert_eq!(bearer(self.api.received().last().unwrap()), token);
+        assert_eq!(self.api.received().last().unwrap().bearer(), token);
     }
 
     /// The tokens of the API's requests, those among them that were read to their end.
     pub(crate) fn sent(&self) -> Vec<String> {
-        self.api.received().iter().map(bearer).collect()
+        let received = self.api.received();
+        received.iter().map(|it| it.bearer().to_owned()).collect()
     }
 }
 
@@ -159,17 +160,6 @@ pub(crate) fn issue(number: usize) -> Vec<u8> {
 /// The body of a good answer.
 pub(crate) fn good(token: &str) -> String {
     format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":3600}}"#)
-}
-
-/// The token of a request, which carries one.
-pub(crate) fn bearer(request: &Received) -> String {
-    let mut values = request.head.lines().filter_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("authorization").then_some(value)
-    });
-    let value = values.next().unwrap();
-    assert!(values.next().is_none(), "more than one Authorization");
-    value.strip_prefix("Bearer ").unwrap().to_owned()
 }
 
 /// Of which nothing shows a secret or a token.

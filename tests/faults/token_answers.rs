@@ -9,7 +9,7 @@ use tower_bearer::oauth2::TokenEndpointErrorKind as Cause;
 use crate::layer_support::Gate;
 use crate::layer_support::without_hanging;
 use crate::scene::{Scene, cause, good, issue};
-use crate::wire::{Conn, RawServer, answer};
+use crate::socket_support::{Conn, RawServer, answer};
 
 const MIB: usize = 1024 * 1024;
 

@@ -5,10 +5,8 @@ use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::TokenEndpointErrorKind as Cause;
 
 use crate::layer_support::{Gate, without_hanging};
-use crate::scene::{
-    LIMIT, PAUSE, Scene, bearer, cache, cause, everything, fetch_error, good, issue,
-};
-use crate::wire::{Conn, RawServer, answer, unheard};
+use crate::scene::{LIMIT, PAUSE, Scene, cache, cause, everything, fetch_error, good, issue};
+use crate::socket_support::{Conn, RawServer, answer, unheard};
 
 const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"access_token\":\"issued-half";
 
@@ -200,7 +198,7 @@ async fn a_race_between_the_end_of_an_idle_connection_and_its_use_is_at_worst_on
         }
         // What is written to a closed connection never arrives.
         assert_eq!(scene.tokens.requests(), 2);
-        assert_eq!(bearer(scene.api.received().last().unwrap()), "issued-2");
+        assert_eq!(scene.sent().pop().unwrap(), "issued-2");
     }
 }
 

@@ -1,5 +1,8 @@
 //! A server on a loopback socket that does to each request what its script says, byte by byte.
 
+// Each test binary uses a part of it, and a panic here is a failed test.
+#![allow(dead_code, clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -20,6 +23,13 @@ pub(crate) const SOCKET_BUFFER: u32 = 64 * 1024;
 pub(crate) type Act = Box<dyn FnOnce(Conn) -> Acting + Send>;
 type Acting = Pin<Box<dyn Future<Output = Option<Conn>> + Send>>;
 
+enum Usual {
+    /// The answer to the request of that number, from one. What was received is kept.
+    Answer(Box<dyn Fn(usize) -> Vec<u8> + Send + Sync>),
+    /// Anything. Nothing is kept of it.
+    Act(Box<dyn Fn(Conn) -> Acting + Send + Sync>),
+}
+
 pub(crate) struct RawServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -27,8 +37,8 @@ pub(crate) struct RawServer {
 
 struct Shared {
     script: Mutex<VecDeque<Act>>,
-    /// The answer to the request of that number, from one, when the script is at its end.
-    usual: Box<dyn Fn(usize) -> Vec<u8> + Send + Sync>,
+    /// What happens to a request when the script is at its end.
+    usual: Usual,
     log: watch::Sender<Log>,
 }
 
@@ -46,6 +56,25 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
 }
 
+impl Received {
+    /// The only header of that name.
+    pub(crate) fn header(&self, wanted: &str) -> Option<&str> {
+        let mut values = self.head.lines().filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case(wanted).then_some(value)
+        });
+        let value = values.next();
+        assert!(values.next().is_none(), "more than one {wanted}");
+        value
+    }
+
+    /// The token of a request, which carries one.
+    pub(crate) fn bearer(&self) -> &str {
+        let value = self.header("authorization").unwrap();
+        value.strip_prefix("Bearer ").unwrap()
+    }
+}
+
 impl RawServer {
     pub(crate) fn start(usual: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let socket = unheard();
@@ -57,11 +86,24 @@ impl RawServer {
         socket: TcpSocket,
         usual: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::listen(socket, Usual::Answer(Box::new(usual)))
+    }
+
+    /// Does this to every request.
+    pub(crate) fn acting<F>(act: impl Fn(Conn) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Conn>> + Send + 'static,
+    {
+        let act = Box::new(move |conn| Box::pin(act(conn)) as Acting);
+        Self::listen(unheard(), Usual::Act(act))
+    }
+
+    fn listen(socket: TcpSocket, usual: Usual) -> Self {
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script: Mutex::default(),
-            usual: Box::new(usual),
+            usual,
             log: watch::Sender::default(),
         });
         tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -247,11 +289,16 @@ impl Conn {
 
     /// What the server usually does.
     pub(crate) async fn usual(mut self) -> Option<Self> {
-        self.request().await?;
-        let number = self.shared.log.borrow().requests;
-        let answer = (self.shared.usual)(number);
-        self.send(&answer).await.ok()?;
-        Some(self)
+        let shared = Arc::clone(&self.shared);
+        match &shared.usual {
+            Usual::Act(act) => act(self).await,
+            Usual::Answer(answer) => {
+                self.request().await?;
+                let number = shared.log.borrow().requests;
+                self.send(&answer(number)).await.ok()?;
+                Some(self)
+            }
+        }
     }
 
     /// Waits for the first byte of a request, which is not read.
