@@ -43,7 +43,8 @@ struct Fetch {
     began: Instant,
     /// For the client.
     ended: Option<Instant>,
-    token: Option<String>,
+    /// The client has its token.
+    taken: bool,
     /// When the server had written all of a good answer.
     answered: Option<Instant>,
     revoked: Option<Instant>,
@@ -118,10 +119,7 @@ impl Oracle {
             faults.push(format!("two fetches at once for {key}"));
         }
         // No other is needed until the window of the last one, unless that was revoked.
-        if let Some(last) = of_key()
-            .filter(|fetch| fetch.answered.is_some())
-            .next_back()
-        {
+        if let Some(last) = of_key().rfind(|fetch| fetch.taken) {
             let age = began - last.began;
             if last.revoked.is_none() && age < EARLIEST {
                 faults.push(format!("a fetch for {key} when its token was {age:?} old"));
@@ -132,7 +130,7 @@ impl Oracle {
             key: key.to_owned(),
             began,
             ended: None,
-            token: None,
+            taken: false,
             answered: None,
             revoked: None,
         });
@@ -142,7 +140,6 @@ impl Oracle {
     /// The server issues a token to that fetch.
     pub(crate) fn issue(&self, fetch: usize, token: String) {
         let mut state = self.lock();
-        state.fetches[fetch].token = Some(token.clone());
         state.tokens.insert(token, fetch);
     }
 
@@ -151,16 +148,17 @@ impl Oracle {
         self.lock().fetches[fetch].answered = Some(Instant::now());
     }
 
-    /// The client has an answer, be it a bad one, or has given up.
-    pub(crate) fn fetch_ended(&self, fetch: usize) {
+    /// The client has taken a token, or not.
+    pub(crate) fn fetch_ended(&self, fetch: usize, taken: bool) {
         let now = Instant::now();
         let mut state = self.lock();
         let fetch = &mut state.fetches[fetch];
         fetch.ended = Some(now);
-        let (began, good) = (fetch.began, fetch.token.is_some());
+        fetch.taken = taken;
+        let began = fetch.began;
         let failing = &mut state.failing;
         let is_news = failing.last.is_none_or(|last| began > last);
-        if good {
+        if taken {
             if is_news {
                 failing.count = 0;
             }
@@ -298,7 +296,7 @@ impl State {
             Failure::BudgetSpent => {
                 // Three are free. A token that is put back after a failure may be rejected again.
                 let spent = self.fetches.iter().filter(|fetch| {
-                    let failed = fetch.ended.is_some() && fetch.token.is_none();
+                    let failed = fetch.ended.is_some() && !fetch.taken;
                     failed || (fetch.key == *key && fetch.revoked.is_some())
                 });
                 let spent = spent.count();

@@ -137,7 +137,8 @@ fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use
         let form = std::str::from_utf8(&form).unwrap();
         let (_, rest) = form.split_once("scope=").unwrap();
         let key = rest.split('&').next().unwrap();
-        let under_way = UnderWay {
+        let mut under_way = UnderWay {
+            taken: false,
             fetch: oracle.fetch_began(key),
             oracle: oracle.clone(),
         };
@@ -149,6 +150,7 @@ fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use
             // Small enough to be a part of the fetch.
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
+            under_way.taken = parts.status.is_success();
             drop(under_way);
             Ok::<_, BoxError>(Response::from_parts(parts, Full::new(body)))
         }
@@ -165,11 +167,12 @@ fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use
 struct UnderWay {
     oracle: Oracle,
     fetch: usize,
+    taken: bool,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.oracle.fetch_ended(self.fetch);
+        self.oracle.fetch_ended(self.fetch, self.taken);
     }
 }
 
