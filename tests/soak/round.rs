@@ -205,7 +205,7 @@ impl<P: TokenProvider> Requester<P> {
             client.request(request)
         });
         let own = self.cache.for_request(&token_request(self.key));
-        let layer = BearerAuthLayer::for_origin(own.clone(), &*self.origin).unwrap();
+        let layer = BearerAuthLayer::for_origin(self.cache.clone(), &*self.origin).unwrap();
         let mut service = layer.layer(inner);
 
         while Instant::now() < self.until {
@@ -216,6 +216,7 @@ impl<P: TokenProvider> Requester<P> {
                 .unwrap();
             request.headers_mut().insert("x-request", number.into());
             request.extensions_mut().insert(sends.clone());
+            request.extensions_mut().insert(token_request(self.key));
             let held = own.cached().map(|token| token.expose_secret().to_owned());
             let began = Instant::now();
             let response = service.ready().await.unwrap().call(request);

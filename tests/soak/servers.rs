@@ -154,7 +154,11 @@ async fn serve(
     }
     let answer = match oracle.is_good(token) {
         true => answer("200 OK", "", "welcome"),
-        false => answer("401 No", "www-authenticate: Bearer\r\n", "no"),
+        false => {
+            // Late, so that the token may have been replaced by then.
+            sleep(below(&random, 50)).await;
+            answer("401 No", "www-authenticate: Bearer\r\n", "no")
+        }
     };
     conn.send(&answer).await.ok()?;
     Some(conn)
