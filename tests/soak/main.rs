@@ -9,8 +9,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use self::oracle::Tally;
 use self::round::{Weather, round};
+use self::tally::Tally;
 
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
@@ -19,6 +19,7 @@ mod round;
 mod servers;
 #[path = "../socket_support/mod.rs"]
 mod socket_support;
+mod tally;
 
 /// How long one cache is used.
 const ROUND: Duration = Duration::from_millis(5000);

@@ -2,10 +2,10 @@
 //! was a need.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::tally::Tally;
 
 /// How long tokens live.
 pub(crate) const LIFE: Duration = Duration::from_secs(1);
@@ -16,7 +16,8 @@ const EARLIEST: Duration = Duration::from_millis(687);
 /// When the window has begun for certain, and some request has fallen in it.
 const LATEST: Duration = Duration::from_millis(900);
 
-/// What a clock and a thread may be late by. More than that is a gap.
+/// What a thread may be late by, more than which is a gap. The cache looks at its clock a little before
+/// we look at ours.
 const ALLOWANCE: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
@@ -57,19 +58,6 @@ struct Failing {
     last: Option<Instant>,
     /// When the pause is over at the latest.
     until: Option<Instant>,
-}
-
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub(crate) requests: usize,
-    waits: usize,
-    pub(crate) fetches: usize,
-    pub(crate) retries: usize,
-    pub(crate) failures: usize,
-    revocations: usize,
-    excused: usize,
-    /// What happened without need, or must not happen at all.
-    pub(crate) faults: Vec<String>,
 }
 
 /// Why a request failed.
@@ -121,7 +109,10 @@ impl Oracle {
         // No other is needed until the window of the last one, unless that was revoked.
         if let Some(last) = of_key().rfind(|fetch| fetch.taken) {
             let age = began - last.began;
-            if last.revoked.is_none() && age < EARLIEST {
+            // The life of a token that began late by our clock is longer than we think.
+            let is_early =
+                age + ALLOWANCE < EARLIEST && !state.has_gap(last.began - ALLOWANCE, last.began);
+            if last.revoked.is_none() && is_early {
                 faults.push(format!("a fetch for {key} when its token was {age:?} old"));
             }
         }
@@ -273,7 +264,9 @@ impl State {
                     .held
                     .as_ref()
                     .map(|it| &self.fetches[self.tokens[it]]);
-                if held.is_some_and(|it| it.revoked.is_none() && now < it.began + LIFE) {
+                // If it was sent, with whatever token, that token was rejected.
+                let held = held.filter(|it| request.waited && it.revoked.is_none());
+                if held.is_some_and(|it| now + ALLOWANCE < it.began + LIFE) {
                     return Some(format!("request {number} failed, and there was a token"));
                 }
                 let in_pause = self
@@ -316,7 +309,7 @@ impl State {
         if self.has_gap(last.began + EARLIEST, at + ALLOWANCE) {
             return None;
         }
-        if at < end {
+        if at + ALLOWANCE < end {
             return Some(format!(
                 "a request for {key} waited {:?} before the end",
                 end - at
@@ -330,36 +323,5 @@ impl State {
             .answered
             .is_some_and(|answered| answered + ALLOWANCE <= end);
         in_time.then(|| format!("a request for {key} waited though the answer was there"))
-    }
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.waits += other.waits;
-        self.fetches += other.fetches;
-        self.retries += other.retries;
-        self.failures += other.failures;
-        self.revocations += other.revocations;
-        self.excused += other.excused;
-        self.faults.extend(other.faults);
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "requests={} waits={} fetches={} retries={} failures={} needless={} excused={} \
-             revocations={}",
-            self.requests,
-            self.waits,
-            self.fetches,
-            self.retries,
-            self.failures,
-            self.faults.len(),
-            self.excused,
-            self.revocations,
-        )
     }
 }

@@ -20,8 +20,9 @@ use tower_bearer::{BearerAuthLayer, FetchError, TokenCache, TokenProvider, Token
 
 use crate::layer_support::bearer;
 use crate::layer_support::socket::http_client;
-use crate::oracle::{Done, Failure, Oracle, Tally};
+use crate::oracle::{Done, Failure, Oracle};
 use crate::servers::{Random, api, token_endpoint};
+use crate::tally::Tally;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Weather {
