@@ -78,8 +78,6 @@ pub(crate) struct Done {
     pub(crate) number: u64,
     pub(crate) key: String,
     pub(crate) began: Instant,
-    /// The token in the cache when it began.
-    pub(crate) held: Option<String>,
     pub(crate) waited: bool,
     pub(crate) sends: usize,
     pub(crate) failure: Option<Failure>,
@@ -260,11 +258,14 @@ impl State {
         let (key, number) = (&request.key, request.number);
         match failure {
             Failure::NoToken => {
-                let held = request
-                    .held
-                    .as_ref()
-                    .map(|it| &self.fetches[self.tokens[it]]);
-                // If it was sent, with whatever token, that token was rejected.
+                // Not what the cache says that it holds: it may have lost it. If the request was sent,
+                // with whatever token, that token was rejected.
+                let held = self.fetches.iter().rfind(|fetch| {
+                    let ended = fetch
+                        .ended
+                        .is_some_and(|at| at + ALLOWANCE <= request.began);
+                    fetch.key == *key && fetch.taken && ended
+                });
                 let held = held.filter(|it| request.waited && it.revoked.is_none());
                 if held.is_some_and(|it| now + ALLOWANCE < it.began + LIFE) {
                     return Some(format!("request {number} failed, and there was a token"));

@@ -205,7 +205,6 @@ impl<P: TokenProvider> Requester<P> {
             oracle.sent(&key, bearer(&request).unwrap());
             client.request(request)
         });
-        let own = self.cache.for_request(&token_request(self.key));
         let layer = BearerAuthLayer::for_origin(self.cache.clone(), &*self.origin).unwrap();
         let mut service = layer.layer(inner);
 
@@ -218,7 +217,6 @@ impl<P: TokenProvider> Requester<P> {
             request.headers_mut().insert("x-request", number.into());
             request.extensions_mut().insert(sends.clone());
             request.extensions_mut().insert(token_request(self.key));
-            let held = own.cached().map(|token| token.expose_secret().to_owned());
             let began = Instant::now();
             let response = service.ready().await.unwrap().call(request);
             // Called within `call`, if there was a token.
@@ -231,7 +229,6 @@ impl<P: TokenProvider> Requester<P> {
                 number,
                 key: name(self.key),
                 began,
-                held,
                 waited,
                 sends: sends.0.load(Relaxed),
                 failure: self.failure(result).await,
