@@ -15,6 +15,7 @@ use self::tally::Tally;
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
 mod oracle;
+mod outcome;
 mod round;
 mod servers;
 #[path = "../socket_support/mod.rs"]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::outcome::{Done, Failure};
 use crate::tally::Tally;
 
 /// How long tokens live.
@@ -20,6 +21,9 @@ const LATEST: Duration = Duration::from_millis(900);
 /// we look at ours.
 const ALLOWANCE: Duration = Duration::from_millis(50);
 
+/// Less than what the cache stays away after a failure, which is half a second or more.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(450);
+
 #[derive(Clone)]
 pub(crate) struct Oracle {
     state: Arc<Mutex<State>>,
@@ -27,6 +31,8 @@ pub(crate) struct Oracle {
 
 #[derive(Default)]
 struct State {
+    /// When the provider was last called for a key.
+    calls: HashMap<String, Instant>,
     fetches: Vec<Fetch>,
     /// The fetch that each token is of.
     tokens: HashMap<String, usize>,
@@ -60,29 +66,6 @@ struct Failing {
     until: Option<Instant>,
 }
 
-/// Why a request failed.
-pub(crate) enum Failure {
-    /// No token could be fetched.
-    NoToken,
-    /// The connection to the API.
-    Connection,
-    /// Two tokens in a row were rejected.
-    Twice,
-    /// Rejections have caused too many fetches of late.
-    BudgetSpent,
-    Other(String),
-}
-
-/// A request of which the outcome is known.
-pub(crate) struct Done {
-    pub(crate) number: u64,
-    pub(crate) key: String,
-    pub(crate) began: Instant,
-    pub(crate) waited: bool,
-    pub(crate) sends: usize,
-    pub(crate) failure: Option<Failure>,
-}
-
 impl Oracle {
     pub(crate) fn new() -> Self {
         Self {
@@ -94,10 +77,16 @@ impl Oracle {
         self.state.lock().unwrap()
     }
 
+    /// The cache calls its provider: the first that we hear of a fetch.
+    pub(crate) fn called(&self, key: &str) {
+        let now = Instant::now();
+        self.lock().calls.insert(key.to_owned(), now);
+    }
+
     /// The client begins to ask for a token.
     pub(crate) fn fetch_began(&self, key: &str) -> usize {
-        let began = Instant::now();
         let mut state = self.lock();
+        let began = state.calls[key];
         state.tally.fetches += 1;
         let of_key = || state.fetches.iter().filter(|fetch| fetch.key == key);
         let mut faults = Vec::new();
@@ -146,14 +135,18 @@ impl Oracle {
         fetch.taken = taken;
         let began = fetch.began;
         let failing = &mut state.failing;
-        let is_news = failing.last.is_none_or(|last| began > last);
         if taken {
-            if is_news {
+            // One that began within the shortest pause was under way when the failure came, by the cache's
+            // clock, and does not end the row.
+            if failing
+                .last
+                .is_none_or(|last| began > last + SHORTEST_PAUSE)
+            {
                 failing.count = 0;
             }
             return;
         }
-        if is_news || failing.count == 0 {
+        if failing.count == 0 || failing.last.is_none_or(|last| began > last) {
             failing.count += 1;
         }
         failing.last = Some(now);
@@ -257,24 +250,34 @@ impl State {
         let now = Instant::now();
         let (key, number) = (&request.key, request.number);
         match failure {
-            Failure::NoToken => {
+            Failure::NoToken(kind) => {
                 // Not what the cache says that it holds: it may have lost it. If the request was sent,
                 // with whatever token, that token was rejected.
-                let held = self.fetches.iter().rfind(|fetch| {
-                    let ended = fetch
-                        .ended
-                        .is_some_and(|at| at + ALLOWANCE <= request.began);
-                    fetch.key == *key && fetch.taken && ended
+                let of_key = self.fetches.iter().filter(|fetch| fetch.key == *key);
+                // The newest: one that it has replaced is of no use any more.
+                let held = { of_key }.rfind(|fetch| fetch.taken).filter(|it| {
+                    let in_time = it.ended.is_some_and(|at| at + ALLOWANCE <= request.began);
+                    in_time && request.waited && it.revoked.is_none()
                 });
-                let held = held.filter(|it| request.waited && it.revoked.is_none());
-                if held.is_some_and(|it| now + ALLOWANCE < it.began + LIFE) {
-                    return Some(format!("request {number} failed, and there was a token"));
+                // Its end is told by two clocks here, each of which may be late.
+                let held = held.filter(|it| now + 2 * ALLOWANCE < it.began + LIFE);
+                if let Some(held) = held {
+                    let (age, history) = (now - held.began, self.history(request.began));
+                    return Some(format!(
+                        "request {number} for {key} failed ({kind:?}), and there was a token {age:?} old: \
+                         {history}"
+                    ));
                 }
                 let in_pause = self
                     .failing
                     .until
                     .is_some_and(|until| request.began <= until);
-                (!in_pause).then(|| format!("request {number} failed outside of a pause"))
+                (!in_pause).then(|| {
+                    format!(
+                        "request {number} for {key} failed ({kind:?}) outside of a pause: {}",
+                        self.history(request.began)
+                    )
+                })
             }
             Failure::Connection => {
                 let spoilt = self.spoilt.contains(&number);
@@ -298,6 +301,23 @@ impl State {
             }
             Failure::Other(what) => Some(format!("request {number}: {what}")),
         }
+    }
+
+    /// The last fetches, in milliseconds before `at`.
+    fn history(&self, at: Instant) -> String {
+        let before = |time: Instant| match at.checked_duration_since(time) {
+            Some(before) => before.as_millis() as i64,
+            None => -((time - at).as_millis() as i64),
+        };
+        let last = self.fetches.iter().rev().take(10).map(|fetch| {
+            let (began, ended) = (before(fetch.began), fetch.ended.map(before));
+            let (revoked, taken) = (fetch.revoked.map(before), fetch.taken);
+            format!(
+                "{} began {began} ended {ended:?} taken {taken} revoked {revoked:?}",
+                fetch.key
+            )
+        });
+        last.collect::<Vec<_>>().join("; ")
     }
 
     /// Why a request for `key` need not have waited at `at`.

@@ -16,11 +16,14 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials};
 use tower_bearer::rejection::{NotRetried, NotRetriedReason};
-use tower_bearer::{BearerAuthLayer, FetchError, TokenCache, TokenProvider, TokenRequest};
+use tower_bearer::{
+    AccessToken, BearerAuthLayer, FetchContext, FetchError, TokenCache, TokenProvider, TokenRequest,
+};
 
 use crate::layer_support::bearer;
 use crate::layer_support::socket::http_client;
-use crate::oracle::{Done, Failure, Oracle};
+use crate::oracle::Oracle;
+use crate::outcome::{Done, Failure};
 use crate::servers::{Random, api, token_endpoint};
 use crate::tally::Tally;
 
@@ -130,8 +133,23 @@ fn heartbeat_of_a_thread(oracle: Oracle, over: Arc<AtomicBool>) -> thread::JoinH
     })
 }
 
+/// Tells the oracle when the cache calls.
+struct Watched<P> {
+    provider: P,
+    oracle: Oracle,
+}
+
+impl<P: TokenProvider> TokenProvider for Watched<P> {
+    async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+        self.oracle
+            .called(cx.token_request().scopes().next().unwrap());
+        self.provider.fetch_token(cx).await
+    }
+}
+
 fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use<>> {
-    let (client, oracle) = (http_client(), oracle.clone());
+    let (client, watching) = (http_client(), oracle.clone());
+    let oracle = oracle.clone();
     let transport = service_fn(move |mut request: Request<Full<Bytes>>| {
         let form = request.body().clone().collect().now_or_never();
         let form = form.unwrap().unwrap().to_bytes();
@@ -160,7 +178,8 @@ fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use
         .with_client_auth(ClientAuth::Post)
         .build(transport.boxed_clone())
         .unwrap();
-    TokenCache::builder(provider)
+    let oracle = watching;
+    TokenCache::builder(Watched { provider, oracle })
         .with_fetch_timeout(LIMIT)
         .build()
 }
@@ -244,7 +263,7 @@ impl<P: TokenProvider> Requester<P> {
             Err(error) => {
                 if let Some(error) = error.downcast_ref::<FetchError>() {
                     self.show(error);
-                    return Some(Failure::NoToken);
+                    return Some(Failure::NoToken(error.kind()));
                 }
                 return Some(match error.is::<legacy::Error>() {
                     true => Failure::Connection,
@@ -259,7 +278,7 @@ impl<P: TokenProvider> Requester<P> {
             (401, None) => Some(Failure::Twice),
             (401, Some(NotRetriedReason::FetchFailed(error))) => {
                 self.show(error);
-                Some(Failure::NoToken)
+                Some(Failure::NoToken(error.kind()))
             }
             (401, Some(NotRetriedReason::BudgetSpent)) => Some(Failure::BudgetSpent),
             other => Some(Failure::Other(format!("{other:?}"))),
