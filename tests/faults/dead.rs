@@ -191,13 +191,11 @@ async fn a_thousand_callers_at_a_port_that_never_answers_make_at_most_twelve_att
 }
 
 #[tokio::test]
-#[ignore = "fails: 15 attempts, see the test below"]
 async fn a_thousand_keys_at_a_port_that_never_answers_make_at_most_twelve_attempts_in_a_minute() {
     silent_minute(CALLERS).await;
 }
 
 #[test]
-#[ignore = "fails: a place becomes free at the time limit, before the failure is noted"]
 fn no_fetch_of_the_queue_begins_as_those_before_it_run_into_their_time_limit() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
