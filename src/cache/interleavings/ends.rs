@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::super::Acquire;
-use super::support::{World, block_on, give_up_after, interleave, spawn, token};
+use super::support::{World, block_on, give_up_after, interleave, look_once, spawn, token};
 use crate::error::FetchErrorKind;
 use crate::sync::runtime::Handle;
 
@@ -71,4 +71,23 @@ fn the_last_handle_dropped_during_a_fetch_leaves_nobody_hanging() {
             assert_eq!(remains.strong_count(), 0);
         });
     }
+}
+
+/// A fetch holds its cache, which holds the fetch.
+#[test]
+fn the_last_handle_dropped_leaves_nothing_of_a_fetch_whose_caller_has_gone() {
+    interleave(|| {
+        let World { cache, .. } = World::new(|call, _| Ok(token(call)));
+        let (engine, slot) = (Arc::clone(cache.engine()), Arc::clone(cache.slot()));
+        let remains = Arc::downgrade(&engine);
+        let goes = spawn(move || {
+            let mut acquire = Acquire::default();
+            let look = std::future::poll_fn(|cx| acquire.poll(cx, &engine, &slot, None));
+            block_on(look_once(look)).is_none()
+        });
+
+        drop(cache);
+        goes.join().unwrap();
+        assert_eq!(remains.strong_count(), 0);
+    });
 }

@@ -2,9 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::support::{
-    Distant, World, block_on, give_up_after, interleave, look_once, spawn, token,
-};
+use super::support::{Answer, Distant, World, block_on, give_up_after, interleave, token};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::TokenRequest;
 use crate::sync::runtime::Handle;
@@ -16,11 +14,14 @@ use crate::token::AccessToken;
 fn narrow() -> (World, Arc<AtomicBool>) {
     let distant = Distant::default();
     distant.answer();
-    narrow_until(&distant)
+    narrow_until(&distant, |call| Ok(token(call)))
 }
 
 /// The same, and the second answer comes when `distant` says so.
-fn narrow_until(distant: &Distant) -> (World, Arc<AtomicBool>) {
+pub(super) fn narrow_until(
+    distant: &Distant,
+    answer: fn(usize) -> Answer,
+) -> (World, Arc<AtomicBool>) {
     let distant = distant.clone();
     let began = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&began);
@@ -35,7 +36,7 @@ fn narrow_until(distant: &Distant) -> (World, Arc<AtomicBool>) {
                 1 => distant.answered().await,
                 _ => {}
             }
-            Ok(token(call))
+            answer(call)
         }
     });
     world.token().unwrap_err();
@@ -104,36 +105,6 @@ fn a_caller_that_goes_while_it_queues_takes_no_turn_with_it() {
     }
 }
 
-/// The same for fetches whose tasks have gone.
-#[test]
-fn a_runtime_that_ends_while_its_fetches_queue_takes_no_turn_with_it() {
-    interleave(|| {
-        let (lives, ends) = (Handle::new(), Handle::new());
-        let _entered = lives.enter();
-        let distant = Distant::default();
-        let (world, began) = narrow_until(&distant);
-        let queue = |world: &World| block_on(look_once(world.cache.token()));
-        assert!(queue(&world).is_none());
-        {
-            let _entered = ends.enter();
-            let keys = ["a", "a too"].map(|scope| world.key(scope));
-            assert!(keys.iter().all(|world| queue(world).is_none()));
-        }
-        let behind = world.key("b");
-        assert!(queue(&behind).is_none());
-
-        let goes = world.spawn(move |world| {
-            block_on(ends.end());
-            pass_time(world, began.load(Ordering::SeqCst));
-        });
-        let answers = spawn(move || distant.answer());
-        let found = behind.token();
-        goes.join().unwrap();
-        answers.join().unwrap();
-        assert_no_turn_is_lost(&world, [world.token(), found]);
-    });
-}
-
 /// A fetch that has begun and that nobody drives keeps its place until its time limit.
 fn pass_time(world: &World, passes: bool) {
     if passes {
@@ -152,34 +123,63 @@ fn assert_no_turn_is_lost(world: &World, found: [Result<AccessToken, FetchError>
     }
 }
 
+/// The first is the key whose fetches ask for a token of the second, `inner`.
+fn nested() -> (World, World, Unlink) {
+    let found: Unlink = Unlink::default();
+    let link = Arc::clone(&found.0);
+    let world = World::of(100, move |call, cx| {
+        let is_outer = *cx.token_request() == TokenRequest::default();
+        let inner = is_outer.then(|| link.lock().unwrap().clone()).flatten();
+        async move {
+            if let Some(inner) = inner {
+                return Ok(inner.cache.token().await?);
+            }
+            shuttle::future::yield_now().await;
+            match call {
+                0 => Err("down".into()),
+                _ => Ok(token(call)),
+            }
+        }
+    });
+    world.token().unwrap_err();
+    world.clock.advance(Duration::from_secs(1));
+    let inner = world.key("inner");
+    *found.0.lock().unwrap() = Some(inner.clone());
+    (world, inner, found)
+}
+
+/// Lets go of the cache that its provider holds.
+#[derive(Default)]
+struct Unlink(Arc<Mutex<Option<World>>>);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        let world = self.0.lock().unwrap().take();
+        drop(world);
+    }
+}
+
+#[test]
+fn with_one_place_a_fetch_within_a_fetch_takes_none() {
+    interleave(|| {
+        let (world, inner, _unlink) = nested();
+        let other = world.spawn(World::token);
+
+        assert_eq!(world.token().unwrap(), token(2));
+        assert_eq!(other.join().unwrap().unwrap(), token(2));
+        assert_eq!(inner.cache.cached(), Some(token(2)));
+        assert_eq!(world.calls(), 3);
+    });
+}
+
 /// The outer fetch has the only place, and waits for an inner one that somebody else has begun.
 #[test]
 fn with_one_place_a_fetch_within_a_fetch_waits_for_no_place() {
     interleave(|| {
-        let inner: Arc<Mutex<Option<World>>> = Arc::default();
-        let found = Arc::clone(&inner);
-        let world = World::of(100, move |call, cx| {
-            let is_outer = cx.token_request() == &Default::default();
-            let inner = is_outer.then(|| found.lock().unwrap().clone()).flatten();
-            async move {
-                if let Some(inner) = inner {
-                    return Ok(inner.cache.token().await?);
-                }
-                shuttle::future::yield_now().await;
-                match call {
-                    0 => Err("down".into()),
-                    _ => Ok(token(call)),
-                }
-            }
-        });
-        world.token().unwrap_err();
-        world.clock.advance(Duration::from_secs(1));
-        *inner.lock().unwrap() = Some(world.key("inner"));
-        let outside = world.key("inner").spawn(World::token);
+        let (world, inner, _unlink) = nested();
+        let outside = inner.spawn(World::token);
 
         world.token().unwrap();
         outside.join().unwrap().unwrap();
-        let inner = inner.lock().unwrap().take();
-        drop(inner);
     });
 }

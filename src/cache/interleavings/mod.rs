@@ -19,6 +19,7 @@ mod callers;
 mod ends;
 mod failures;
 mod gate;
+mod queue;
 mod rejections;
 mod stale;
 mod support;

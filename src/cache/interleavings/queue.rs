@@ -1,0 +1,119 @@
+//! One fetch runs, and others queue for its place.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::gate::narrow_until;
+use super::support::{Distant, World, block_on, interleave, look_once, spawn, token};
+use crate::error::{FetchError, FetchErrorKind};
+use crate::sync::runtime::Handle;
+
+/// Takes the place or the next one in the queue, and goes.
+fn queue(world: &World) {
+    assert!(block_on(look_once(world.cache.token())).is_none());
+}
+
+/// Nobody polls the fetches that are first.
+#[test]
+fn callers_that_have_gone_from_the_queue_take_no_turn_with_them() {
+    interleave(|| {
+        let distant = Distant::default();
+        let (world, _) = narrow_until(&distant, |call| Ok(token(call)));
+        queue(&world);
+        ["a", "a too"]
+            .iter()
+            .for_each(|scope| queue(&world.key(scope)));
+        let behind = world.key("b");
+        queue(&behind);
+
+        let runs = world.spawn(World::token);
+        let answers = spawn(move || distant.answer());
+        behind.token().unwrap();
+        runs.join().unwrap().unwrap();
+        answers.join().unwrap();
+        assert_eq!(world.calls(), 3);
+    });
+}
+
+/// Of the fetches that are first the tasks have gone. One that had got its turn keeps its place until
+/// its time limit.
+#[test]
+fn a_runtime_that_has_gone_from_the_queue_takes_no_turn_with_it() {
+    interleave(|| {
+        let (lives, ends) = (Handle::new(), Handle::new());
+        let _entered = lives.enter();
+        let distant = Distant::default();
+        let (world, began) = narrow_until(&distant, |call| Ok(token(call)));
+        queue(&world);
+        {
+            let _entered = ends.enter();
+            ["a", "a too"]
+                .iter()
+                .for_each(|scope| queue(&world.key(scope)));
+        }
+        let behind = world.key("b");
+        queue(&behind);
+
+        let goes = world.spawn(move |world| {
+            block_on(ends.end());
+            if began.load(Ordering::SeqCst) {
+                world.clock.advance(Duration::from_secs(30));
+            }
+        });
+        let answers = spawn(move || distant.answer());
+        for found in [behind.token(), world.token()] {
+            // Unless it ran when time passed.
+            if let Err(error) = found {
+                assert_eq!(error.kind(), FetchErrorKind::TimedOut);
+            }
+        }
+        goes.join().unwrap();
+        answers.join().unwrap();
+        assert!(world.calls() >= 3);
+    });
+}
+
+#[test]
+fn a_failure_is_told_to_all_who_queue() {
+    interleave(|| {
+        let lives = Handle::new();
+        let _entered = lives.enter();
+        let distant = Distant::default();
+        let down = |_| Err(FetchError::unavailable("down").into());
+        let (world, _) = narrow_until(&distant, down);
+        queue(&world);
+        let behind = ["b", "c", "d"].map(|scope| world.key(scope));
+        behind.iter().for_each(queue);
+
+        let answers = spawn(move || distant.answer());
+        let behind = behind.map(|world| world.spawn(World::token));
+        for behind in behind {
+            let error = behind.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), FetchErrorKind::Unavailable);
+        }
+        answers.join().unwrap();
+        assert_eq!(world.calls(), 2);
+    });
+}
+
+#[test]
+fn closing_turns_away_all_who_queue_though_one_still_runs() {
+    interleave(|| {
+        let lives = Handle::new();
+        let _entered = lives.enter();
+        let distant = Distant::default();
+        let (world, _) = narrow_until(&distant, |call| Ok(token(call)));
+        queue(&world);
+        let behind = ["b", "c"].map(|scope| world.key(scope));
+        behind.iter().for_each(queue);
+
+        let closes = world.spawn(|world| block_on(world.cache.close()));
+        for behind in behind {
+            let error = behind.token().unwrap_err();
+            assert_eq!(error.kind(), FetchErrorKind::Closed);
+        }
+        distant.answer();
+        closes.join().unwrap();
+        assert_eq!(world.cache.cached(), Some(token(1)));
+    });
+}
