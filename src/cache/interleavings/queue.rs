@@ -8,7 +8,8 @@ use super::support::{Distant, World, block_on, interleave, look_once, spawn, tok
 use crate::error::{FetchError, FetchErrorKind};
 use crate::sync::runtime::Handle;
 
-/// Takes the place or the next one in the queue, and goes.
+/// Takes the place or the next one in the queue, and goes. Where a task drives the fetch, that may have to
+/// do it.
 fn queue(world: &World) {
     assert!(block_on(look_once(world.cache.token())).is_none());
 }
@@ -45,6 +46,7 @@ fn a_runtime_that_has_gone_from_the_queue_takes_no_turn_with_it() {
         let distant = Distant::default();
         let (world, began) = narrow_until(&distant, |call| Ok(token(call)));
         queue(&world);
+        distant.wait_until_asked();
         {
             let _entered = ends.enter();
             ["a", "a too"]
@@ -82,6 +84,7 @@ fn a_failure_is_told_to_all_who_queue() {
         let down = |_| Err(FetchError::unavailable("down").into());
         let (world, _) = narrow_until(&distant, down);
         queue(&world);
+        distant.wait_until_asked();
         let behind = ["b", "c", "d"].map(|scope| world.key(scope));
         behind.iter().for_each(queue);
 
@@ -104,6 +107,7 @@ fn closing_turns_away_all_who_queue_though_one_still_runs() {
         let distant = Distant::default();
         let (world, _) = narrow_until(&distant, |call| Ok(token(call)));
         queue(&world);
+        distant.wait_until_asked();
         let behind = ["b", "c"].map(|scope| world.key(scope));
         behind.iter().for_each(queue);
 

@@ -214,11 +214,34 @@ impl World {
 /// An issuer at the other end of a connection: another thread lets it answer.
 #[derive(Clone, Default)]
 pub(super) struct Distant {
-    state: Arc<Mutex<(bool, Option<Waker>)>>,
+    asked: Latch,
+    may_answer: Latch,
 }
 
 impl Distant {
     pub(super) fn answer(&self) {
+        self.may_answer.open();
+    }
+
+    /// For the provider.
+    pub(super) async fn answered(&self) {
+        self.asked.open();
+        self.may_answer.opened().await;
+    }
+
+    /// Waits until a fetch waits for it.
+    pub(super) fn wait_until_asked(&self) {
+        block_on(self.asked.opened());
+    }
+}
+
+#[derive(Clone, Default)]
+struct Latch {
+    state: Arc<Mutex<(bool, Option<Waker>)>>,
+}
+
+impl Latch {
+    fn open(&self) {
         let waker = {
             let mut state = self.state.lock().unwrap();
             state.0 = true;
@@ -229,7 +252,7 @@ impl Distant {
         }
     }
 
-    pub(super) async fn answered(&self) {
+    async fn opened(&self) {
         std::future::poll_fn(|cx| {
             let mut state = self.state.lock().unwrap();
             if state.0 {
