@@ -158,6 +158,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
     fn a_minute_of_failures_holds_at_most_eight_fetches_and_an_hour_fewer_than_fifty() {
         for (seconds, most) in [(60, 8), (3600, 49)].repeat(100) {
             let mut pause = Pause::default();

@@ -143,6 +143,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
     fn the_number_of_keys_is_bounded() {
         let slots = Slots::new(100);
         for number in 0..10_000 {
@@ -195,6 +196,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
     fn if_all_have_to_stay_it_is_not_looked_at_all_of_them_for_each_new_one() {
         let slots = Slots::new(80);
         let mut looks = 0;
