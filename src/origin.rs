@@ -352,6 +352,39 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_equal_if_scheme_host_and_port_are_and_are_shown_with_all_three() {
+        let origin = |text| Origin::new(text).unwrap();
+        let api = origin("https://API.example.com");
+
+        assert_eq!(api, origin("https://api.example.com:443/"));
+        for other in [
+            "https://api.example.com:8443",
+            "https://example.com",
+            "http://localhost:443",
+        ] {
+            assert_ne!(api, origin(other), "{other}");
+        }
+        assert_eq!(api.to_string(), "https://api.example.com:443");
+        assert_eq!(origin("http://[::1]").to_string(), "http://[::1]:80");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_not_quoted() {
+        for (text, says) in [
+            ("hunter2 ", "not a URI"),
+            ("hunter2", "scheme or host is missing"),
+            ("https://me:hunter2@example.com", "remove user info"),
+            ("ftp://hunter2", "the scheme must be"),
+            ("http://hunter2", "use https"),
+        ] {
+            let error = Origin::new(text).unwrap_err().to_string();
+            assert!(error.starts_with("invalid origin: "), "{error}");
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_host_or_a_port_that_is_none_is_no_origin_and_matches_none() {
         for origin in [
             "https://1:99991",
