@@ -112,7 +112,7 @@ fn pass_time(world: &World, passes: bool) {
     }
 }
 
-fn assert_no_turn_is_lost(world: &World, found: [Result<AccessToken, FetchError>; 2]) {
+pub(super) fn assert_no_turn_is_lost(world: &World, found: [Result<AccessToken, FetchError>; 2]) {
     let errors: Vec<_> = found.into_iter().filter_map(Result::err).collect();
     if errors.is_empty() {
         assert!(world.calls() >= 3);
