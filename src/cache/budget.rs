@@ -116,7 +116,7 @@ mod tests {
             budget.slow_down(now);
         }
 
-        now = now.after(Duration::from_secs(14 * 60));
+        now = now.after(Duration::from_secs(10 * 60));
         budget.speed_up(now);
         assert!(!budget.take(now));
 

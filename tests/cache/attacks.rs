@@ -187,6 +187,28 @@ fn a_waiter_that_is_polled_late_gets_no_expired_token() {
 }
 
 #[test]
+fn a_waiter_that_is_polled_late_again_and_again_gets_an_error() {
+    let (cache, clock, mut desk) = by_hand();
+    let mut late = spawn(cache.token());
+    assert_pending!(late.poll());
+    for _ in 0..2 {
+        let mut prompt = spawn(cache.token());
+        assert_pending!(prompt.poll());
+        desk.now().answer(token("a", 60));
+        assert_ready_ok!(prompt.poll());
+        clock.advance(secs(60));
+        assert_pending!(late.poll());
+    }
+    let mut prompt = spawn(cache.token());
+    assert_pending!(prompt.poll());
+    desk.now().answer(token("a", 60));
+    assert_ready_ok!(prompt.poll());
+    clock.advance(secs(60));
+    let error = assert_ready_err!(late.poll());
+    assert_eq!(error.kind(), FetchErrorKind::Expired);
+}
+
+#[test]
 fn a_waiter_that_is_polled_late_gets_no_token_that_was_rejected_meanwhile() {
     let (cache, _, mut desk) = by_hand();
     let (mut prompt, mut late) = (spawn(cache.token()), spawn(cache.token()));
