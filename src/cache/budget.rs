@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn a_success_at_the_usual_interval_costs_none_of_the_time_that_has_passed() {
+        let mut budget = Budget::full();
+        let now = start();
+        while budget.take(now) {}
+
+        budget.speed_up(now.after(INTERVAL - Duration::from_secs(1)));
+        assert!(budget.take(now.after(INTERVAL)));
+    }
+
+    #[test]
     fn a_full_bucket_gains_nothing_by_waiting() {
         let mut budget = Budget::full();
         let now = start().after(Duration::from_secs(86_400));

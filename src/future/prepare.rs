@@ -167,7 +167,8 @@ where
                 // Readying => Sending | Acquiring, a few times | error
                 Step::Readying => {
                     ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
-                    // Taken only now, so that it cannot expire in between.
+                    // Taken only now, so that it cannot expire in between. Should the issuer have
+                    // returned the rejected one again meanwhile, the caller gets its second rejection.
                     if let Some(held) = engine.usable(self.authorized.slot()) {
                         return Poll::Ready(Ok(self.send(&held)));
                     }
