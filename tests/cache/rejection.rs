@@ -200,6 +200,7 @@ fn rejections_cause_three_fetches_at_once_and_then_the_token_stays_in_use() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes minutes")]
 fn an_hour_of_nothing_but_rejections_costs_at_most_63_fetches_and_no_caller_fails() {
     for same_again in [false, true] {
         let clock = ManualClock::new();

@@ -12,6 +12,7 @@ use tower_bearer::{FetchErrorKind, TokenCache, token_fn};
 use crate::support::{issuer, now, tasks_run, token};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(miri, ignore = "it takes minutes")]
 async fn ten_thousand_callers_on_a_cold_cache_cause_one_fetch() {
     const CALLERS: u32 = 10_000;
     let (issuer, mut desk) = issuer();
@@ -202,6 +203,7 @@ fn a_failed_fetch_is_one_failure_for_all_who_waited() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(miri, ignore = "it takes minutes")]
 async fn callers_that_come_and_go_while_fetches_land_never_hang() {
     let (issuer, mut desk) = issuer();
     let cache = TokenCache::new(issuer);
