@@ -185,8 +185,7 @@ mod manual {
 
     /// A clock that stands still until it is turned by hand, and a wall clock that goes with it.
     ///
-    /// Clones are the same clock. The wall clock can also be [set](Self::set_wall_time) to another time,
-    /// as a system's is.
+    /// Clones are the same clock. The wall clock can also be set to another time, as a system's is.
     ///
     /// ```
     /// use std::time::Duration;
@@ -246,12 +245,14 @@ mod manual {
         }
 
         /// What the wall clock shows.
+        #[cfg(feature = "test-util")]
         pub fn wall_time(&self) -> SystemTime {
             self.lock().wall
         }
 
         /// Sets the wall clock, forward or back, while the clock itself stands still: somebody corrected
         /// it, or the host was suspended and its clock does not count that.
+        #[cfg(feature = "test-util")]
         pub fn set_wall_time(&self, time: SystemTime) {
             self.lock().wall = time;
         }

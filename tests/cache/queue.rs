@@ -54,6 +54,31 @@ fn a_runtime_that_ends_takes_no_turn_with_it() {
     assert_ready_ok!(behind.poll());
 }
 
+/// It is of its own cache that a fetch needs no place beside the other's.
+#[test]
+fn a_fetch_within_a_fetch_of_another_cache_waits_for_a_place_like_any_other() {
+    let (issuer, mut desk) = issuer();
+    let other = TokenCache::new(issuer);
+    let mut running: Vec<_> = (0..4).map(|i| other.for_request(&key(i))).collect();
+    let last = other.for_request(&key("last"));
+    let mut running: Vec<_> = running.iter_mut().map(|it| spawn(it.token())).collect();
+    for caller in &mut running {
+        assert_pending!(caller.poll());
+    }
+    let outer = TokenCache::new(token_fn(move |_| {
+        let last = last.clone();
+        async move { Ok(last.token().await?) }
+    }));
+
+    let mut caller = spawn(outer.token());
+    assert_pending!(caller.poll());
+    assert_eq!(desk.calls(), 4);
+    desk.now().answer(token("one", 60));
+    assert_ready_ok!(running[0].poll());
+    assert_pending!(caller.poll());
+    assert_eq!(desk.calls(), 5);
+}
+
 /// The outer fetch has the only place. It waits for the inner one, which somebody else has begun and
 /// which therefore waits for a place.
 #[test]
