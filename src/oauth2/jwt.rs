@@ -7,9 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-/// An `exp` from here on, which is the year 5138, was counted in milliseconds, against RFC 7519 §2. Less an
-/// `iat` of its kind it is too long a time, but less a date it would be for ever.
+/// An `exp` from here on, which is the year 5138, was counted in milliseconds, against RFC 7519 §2.
 const MILLISECONDS: f64 = 1e11;
+
+/// What lives longer has an `iat` that is none.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Whether a text is a signed JWT in its compact form: a header that names an algorithm (RFC 7515
 /// §4.1.1), claims and a signature.
@@ -30,16 +32,14 @@ pub(crate) fn is_signed(text: &str) -> bool {
 pub(crate) fn lifetime(token: &str, date: Option<SystemTime>) -> Option<Duration> {
     let claims = object(parts(token)?[1])?;
     let claim = |name| claims.get(name).and_then(Value::as_f64);
-    let end = claim("exp")?;
-    let date = date
-        .filter(|_| end < MILLISECONDS)
-        .and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    let end = claim("exp").filter(|end| *end < MILLISECONDS)?;
+    let date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
     let begins = [claim("iat"), date.map(|date| date.as_secs_f64())];
     begins
         .into_iter()
         .flatten()
         .filter_map(|begin| Duration::try_from_secs_f64(end - begin).ok())
-        .find(|lifetime| !lifetime.is_zero())
+        .find(|lifetime| !lifetime.is_zero() && *lifetime <= LONGEST)
 }
 
 /// Header and claims. A signed JWT has three parts; an encrypted one has five, and nothing to be read.
@@ -132,6 +132,8 @@ mod tests {
             r#"{"exp":null,"iat":1}"#,
             r#"{"exp":1e308,"iat":-1e308}"#,
             r#"{"exp":1e300,"iat":1}"#,
+            r#"{"exp":1710223631,"iat":0}"#,
+            r#"{"exp":1710223631577,"iat":1710220031577}"#,
             "[]",
             "\u{0}",
         ] {
