@@ -3,6 +3,9 @@ use zeroize::Zeroizing;
 /// What is kept of a text.
 const LIMIT: usize = 512;
 
+/// What is looked at, at most, to find so much that can be kept.
+const LOOKED_AT: usize = 16 * 1024;
+
 const MARK: &str = "[redacted]";
 
 /// How often a secret may have been encoded one over the other, as by a gateway that quotes JSON in JSON.
@@ -27,6 +30,9 @@ impl Redactor {
         // Where the secret ends that was found last. Secrets may overlap.
         let mut secret_end = 0;
         for (at, c) in text.char_indices() {
+            if at > LOOKED_AT {
+                break;
+            }
             let was_in_secret = at < secret_end;
             secret_end = secret_end.max(at + self.secret_at(&text[at..]));
 
@@ -206,6 +212,12 @@ mod tests {
             assert_eq!(clean(&[" hunter2 "], text).trim(), "[redacted]", "{text:?}");
         }
         assert_eq!(clean(&[" "], "a b"), "a[redacted]b");
+    }
+
+    #[test]
+    fn a_text_of_nothing_but_secrets_is_not_read_to_its_end() {
+        let text = format!("{}after", "hunter2".repeat(LOOKED_AT));
+        assert!(!clean(&["hunter2"], &text).contains("after"));
     }
 
     #[test]
