@@ -110,7 +110,8 @@ pub(crate) struct Used {
 pub(crate) async fn within_span<F: Future>(reason: Reason, fetch: F) -> F::Output {
     #[cfg(feature = "tracing")]
     let fetch = {
-        let span = tracing::info_span!("fetch_token", reason = reason.label());
+        // Not of the request that happens to need it first: others wait for it too.
+        let span = tracing::info_span!(parent: None, "fetch_token", reason = reason.label());
         tracing::Instrument::instrument(fetch, span)
     };
     #[cfg(not(feature = "tracing"))]
