@@ -10,7 +10,7 @@ use crate::cache::{Held, Slot, TokenCache};
 use crate::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
 use crate::origin::Origins;
 use crate::provider::{PassThrough, TokenRequest};
-use crate::rejection::{self, Challenge, IsRejection};
+use crate::rejection::{self, IsRejection};
 use crate::telemetry;
 
 pub(crate) struct Config<P> {
@@ -21,16 +21,11 @@ pub(crate) struct Config<P> {
     pub(crate) require_token_request: bool,
     pub(crate) choose_token: Option<Arc<ChooseToken>>,
     pub(crate) is_rejection: Option<Arc<IsRejection>>,
-    pub(crate) rechoose_token: Option<Arc<RechooseToken>>,
     pub(crate) replace_authorization: bool,
 }
 
 /// Says which token a request needs that does not say so itself.
 pub(crate) type ChooseToken = dyn Fn(&Parts) -> Option<TokenRequest> + Send + Sync;
-
-/// Says which token is wanted instead of the one that a server rejected, if not the same anew.
-pub(crate) type RechooseToken =
-    dyn Fn(&TokenRequest, &[Challenge]) -> Option<TokenRequest> + Send + Sync;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
@@ -82,13 +77,6 @@ impl<P> Config<P> {
         }
     }
 
-    /// The slot whose token is wanted instead of the rejected one of `slot`, if it is another.
-    pub(crate) fn rechoose(&self, slot: &Slot, challenges: &[Challenge]) -> Option<Arc<Slot>> {
-        let rechoose = self.rechoose_token.as_ref()?;
-        let other = rechoose(slot.request(), challenges)?;
-        (other != *slot.request()).then(|| self.cache.engine().slot(&other))
-    }
-
     /// Puts the token and what goes with it on a request.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap, held: &Held) {
         // Replaces whatever there is, so that no request carries two.
@@ -109,7 +97,6 @@ impl<P> Clone for Config<P> {
             headers: self.headers.clone(),
             choose_token: self.choose_token.clone(),
             is_rejection: self.is_rejection.clone(),
-            rechoose_token: self.rechoose_token.clone(),
             ..*self
         }
     }

@@ -9,7 +9,6 @@ use crate::cache::TokenCache;
 use crate::config::Config;
 use crate::origin::{InvalidOrigin, Origin, Origins};
 use crate::provider::{TokenProvider, TokenRequest};
-use crate::rejection::Challenge;
 use crate::replay::InMemory;
 use crate::service::BearerAuth;
 
@@ -91,7 +90,6 @@ impl<P: TokenProvider> BearerAuthLayer<P> {
                 require_token_request: false,
                 choose_token: None,
                 is_rejection: None,
-                rechoose_token: None,
                 replace_authorization: false,
             }),
             replay: InMemory,
@@ -211,40 +209,6 @@ impl<P, R> BearerAuthLayer<P, R> {
         F: Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
     {
         self.with(|config| config.is_rejection = Some(Arc::new(is_rejection)))
-    }
-
-    /// Chooses another token for the retry by what the server said that rejected the first.
-    ///
-    /// Given what was asked for and the challenges of the response. `None`, or the same again, is a new
-    /// token of the same kind, as if this were not set. Anything else is another token, kept apart from the
-    /// first, which stays in use: also for the next request, unless
-    /// [`with_token_chosen_by`](Self::with_token_chosen_by) knows better by then.
-    ///
-    /// ```
-    /// use tower_bearer::BearerAuthLayer;
-    ///
-    /// # let provider = tower_bearer::token_fn(|_| async { Err("none".into()) });
-    /// // Continuous access evaluation: the issuer wants to be asked with these claims.
-    /// let layer = BearerAuthLayer::for_origin(provider, "https://graph.example.com")?
-    ///     .with_token_rechosen_by(|token, challenges| {
-    ///         let claims = challenges.iter().find_map(|challenge| challenge.claims())?;
-    ///         Some(token.clone().with_parameter("claims", claims))
-    ///     });
-    /// # Ok::<(), tower_bearer::origin::InvalidOrigin>(())
-    /// ```
-    ///
-    /// # Security
-    ///
-    /// A challenge is whatever the server cares to write. Take of it only what may do no harm in a token
-    /// request: a server that can choose its scope or resource can choose what the token may do, and the
-    /// token is sent to that server. New tokens that challenges cause are limited as those that
-    /// rejections cause are.
-    #[must_use]
-    pub fn with_token_rechosen_by<F>(self, rechoose: F) -> Self
-    where
-        F: Fn(&TokenRequest, &[Challenge]) -> Option<TokenRequest> + Send + Sync + 'static,
-    {
-        self.with(|config| config.rechoose_token = Some(Arc::new(rechoose)))
     }
 
     /// Sets how requests are kept for the retry. See [`replay`](crate::replay).

@@ -1,14 +1,11 @@
 //! What a server says when it rejects a token, and what is made of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use tower::{Layer, ServiceExt};
+use tower_bearer::FetchError;
 use tower_bearer::rejection::{self, NotRetriedReason};
-use tower_bearer::{FetchError, TokenRequest};
 
 use self::layer_support::{Api, Issuer, URL, bearer, get, layer, reason, token, unauthorized};
 
@@ -16,7 +13,6 @@ mod layer_support;
 
 const EXPIRED: &str = r#"Bearer realm="api", error="invalid_token""#;
 const NOT_ENOUGH: &str = r#"Bearer error="insufficient_scope", scope="orders:write""#;
-const CLAIMS: &str = r#"Bearer error="insufficient_claims", claims="eyJhIjoxfQ==""#;
 
 fn challenged(challenges: &[&str]) -> Response<String> {
     let mut response = unauthorized("no");
@@ -174,78 +170,4 @@ async fn grpc_rejects_a_token_under_the_status_200() {
 
     assert_eq!(response.body(), "welcome");
     assert_eq!(api.tokens(), ["token-1", "token-2"]);
-}
-
-fn with_claims(token: &TokenRequest) -> TokenRequest {
-    token.clone().with_parameter("claims", "eyJhIjoxfQ==")
-}
-
-#[tokio::test]
-async fn another_token_can_be_chosen_by_what_the_server_said() {
-    let api = api("token-1", || challenged(&[CLAIMS]));
-    let issuer = Issuer::new();
-    let layer = layer(&issuer).with_token_rechosen_by(|token, challenges| {
-        let claims = challenges.iter().find_map(|challenge| challenge.claims())?;
-        Some(token.clone().with_parameter("claims", claims))
-    });
-    let client = layer.layer(api.clone());
-
-    for tokens in [["token-1", "token-2"]; 3] {
-        let response = client.clone().oneshot(get(URL)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(api.tokens(), tokens);
-    }
-    // What was used of the challenge is what the token is kept under, apart from the first.
-    let asked = issuer.asked();
-    let default = TokenRequest::default();
-    let expected = [default.clone(), with_claims(&default)];
-    let requests: Vec<_> = asked.iter().map(|cx| cx.token_request().clone()).collect();
-    assert_eq!(requests, expected);
-    assert_eq!(layer.cache().cached(), Some(token("token-1")));
-    let other = layer.cache().for_request(&with_claims(&default));
-    assert_eq!(other.cached(), Some(token("token-2")));
-}
-
-#[tokio::test]
-async fn if_no_other_token_is_chosen_the_same_is_fetched_anew() {
-    for rechosen in [None, Some(TokenRequest::default())] {
-        let api = api("token-1", || challenged(&[EXPIRED]));
-        let issuer = Issuer::new();
-        let layer = layer(&issuer).with_token_rechosen_by(move |_, _| rechosen.clone());
-
-        let response = layer.layer(api.clone()).oneshot(get(URL)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(layer.cache().cached(), Some(token("token-2")));
-        assert_eq!(issuer.asked()[1].rejected_token(), Some(&token("token-1")));
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_asks_for_another_token_each_time_causes_no_storm() {
-    let times = Arc::new(AtomicUsize::new(0));
-    let asked = Arc::clone(&times);
-    let api: Api<String> = Api::answering(move |_| {
-        let number = asked.fetch_add(1, Ordering::SeqCst);
-        challenged(&[&format!(
-            "Bearer error=insufficient_claims, claims=c{number}"
-        )])
-    });
-    let issuer = Issuer::new();
-    let layer = layer(&issuer).with_token_rechosen_by(|token, challenges| {
-        let claims = challenges.iter().find_map(|challenge| challenge.claims())?;
-        Some(token.clone().with_parameter("claims", claims))
-    });
-    let client = layer.layer(api.clone());
-
-    for _ in 0..100 {
-        let response = client.clone().oneshot(get(URL)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    }
-    // The first, and three at once.
-    assert_eq!(issuer.fetches(), 4);
-    let response = client.oneshot(get(URL)).await.unwrap();
-    assert!(matches!(
-        reason(&response),
-        Some(NotRetriedReason::BudgetSpent)
-    ));
 }

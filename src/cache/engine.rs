@@ -135,21 +135,6 @@ impl<P> Engine<P> {
         Verdict::Replace
     }
 
-    /// A server rejected a token of `slot`, and the one of `other` is wanted in its place. The slot's own
-    /// stays as it is.
-    ///
-    /// It is the server that names the other, and it may name another each time: to fetch one is paid for
-    /// with the budget of the slot whose token was rejected.
-    pub(crate) fn exchange(&self, slot: &Slot, other: &Slot) -> Verdict {
-        let now = self.now();
-        if self.usable(other).is_some() || slot.lock().budget.take(now) {
-            Verdict::Replace
-        } else {
-            telemetry::suppressed_by_budget();
-            Verdict::Keep(NotRetriedReason::BudgetSpent)
-        }
-    }
-
     /// Ends every pause by hand, and lets stale tokens be replaced at their next use.
     pub(crate) fn reset_backoff(&self) {
         self.gate.reset();
@@ -199,6 +184,12 @@ impl<P> Engine<P> {
             .or_else(|| self.gate.refusal(now))
     }
 
+    /// As [`refusal`](Self::refusal), without the error, which is not ours to drop under a lock.
+    fn refused_until(&self, state: &State, now: Instant) -> Option<Instant> {
+        let own = state.pause.at(now).map(|(_, until)| until);
+        own.or_else(|| self.gate.refused_until(now))
+    }
+
     /// Brings the outcome of a fetch into the slot.
     fn land(&self, slot: &Slot, began: Moment, result: Result<AccessToken, FetchError>) -> Outcome {
         let result = result.and_then(|token| {
@@ -220,7 +211,9 @@ impl<P> Engine<P> {
                 let landing = if rejected_since && is_rejected_one {
                     Landing::Superseded
                 } else {
-                    slot.install(&mut state, token, schedule);
+                    let held = slot.install(&mut state, token, schedule);
+                    // The host may have been suspended meanwhile.
+                    held.compare_wall_clock(self.clock.moment());
                     Landing::Installed
                 };
                 drop(state);
@@ -255,7 +248,7 @@ impl<P> Engine<P> {
     /// in use until the end of the pause. Returns what the caller drops outside of the lock.
     fn stand_down(&self, slot: &Slot, state: &mut State, now: Instant) -> Option<Flight> {
         let flight = state.flight.take();
-        let retry_at = self.refusal(state, now).map_or(now, |(_, until)| until);
+        let retry_at = self.refused_until(state, now).unwrap_or(now);
         match slot.current().as_ref() {
             Some(held) => held.put_off(retry_at),
             None => slot.reprieve(state, now, retry_at),
@@ -305,10 +298,12 @@ impl<P: TokenProvider> Engine<P> {
         for _ in 0..MAX_ROUNDS {
             let wanted = {
                 let mut state = slot.lock();
-                match (state.under_way(), self.refusal(&state, self.now())) {
-                    (Some(flight), _) => Ok(flight.clone()),
-                    (None, Some((error, _))) => Err(error),
-                    (None, None) => Ok(self.begin(slot, &mut state, Reason::Requested)),
+                match state.under_way().cloned() {
+                    Some(flight) => Ok(flight),
+                    None => match self.refusal(&state, self.now()) {
+                        Some((error, _)) => Err(error),
+                        None => Ok(self.begin(slot, &mut state, Reason::Requested)),
+                    },
                 }
             };
             let flight = wanted.inspect_err(telemetry::suppressed_by)?;
@@ -350,8 +345,11 @@ impl<P: TokenProvider> Engine<P> {
         }
         if let Some((error, until)) = self.refusal(&state, now) {
             slot.reprieve(&mut state, now, until);
+            let usable = slot.usable(now);
+            // The error is not ours to drop under the lock.
+            drop(state);
             // Who was rejected with the reprieved token has no use for it.
-            return match slot.usable(now) {
+            return match usable {
                 Some(held) if rejected != Some(held.generation) => Step::Use(held),
                 _ => Step::Fail(error),
             };
@@ -371,7 +369,7 @@ impl<P: TokenProvider> Engine<P> {
         reason: Reason,
     ) -> Flight {
         let family = self.family();
-        let is_within = Arc::new(AtomicBool::new(flight::is_within(family)));
+        let is_within = Arc::<AtomicBool>::default();
         let fetch = fetch(
             Arc::clone(self),
             Arc::clone(slot),

@@ -32,8 +32,7 @@ where
 enum Purpose<Response, R: Replay<B>, B> {
     First(Option<R::Kept>),
     Again {
-        /// The generation of the token that was rejected, unless another kind is wanted now.
-        rejected: Option<u64>,
+        rejected: u64,
         /// What the caller gets if there is no other token. Dropped before the service is made ready
         /// again: its connection or permit must not stand in the way.
         response: Option<Response>,
@@ -45,7 +44,7 @@ impl<Response, R: Replay<B>, B> Purpose<Response, R, B> {
     fn rejected(&self) -> Option<u64> {
         match self {
             Self::First(_) => None,
-            Self::Again { rejected, .. } => *rejected,
+            Self::Again { rejected, .. } => Some(*rejected),
         }
     }
 

@@ -73,8 +73,8 @@ pub(super) struct Rejected<S, P, Response, Request> {
     pub(super) service: S,
     pub(super) authorized: Authorized<P>,
     pub(super) request: Request,
-    /// Of the token that was rejected, unless another kind of token is wanted now.
-    pub(super) generation: Option<u64>,
+    /// Of the token that was rejected.
+    pub(super) generation: u64,
     pub(super) response: Response,
 }
 
@@ -91,7 +91,7 @@ where
         }
     }
 
-    pub(super) fn judge(mut self, response: Response<ResBody>) -> Judgement<S, P, R, B> {
+    pub(super) fn judge(self, response: Response<ResBody>) -> Judgement<S, P, R, B> {
         let config = &self.authorized.config;
         let engine = config.cache.engine();
         let slot = self.authorized.slot();
@@ -105,14 +105,7 @@ where
             return Judgement::Done(response);
         }
         let challenges = Challenge::parse_all(response.headers());
-        let other = match self.attempt {
-            Attempt::First(_) => config.rechoose(slot, &challenges),
-            Attempt::Second => None,
-        };
-        let verdict = match &other {
-            None => engine.reject(slot, self.generation, challenges, Witness::OfAll),
-            Some(other) => engine.exchange(slot, other),
-        };
+        let verdict = engine.reject(slot, self.generation, challenges, Witness::OfAll);
         let retry = match self.attempt {
             Attempt::First(retry) => retry,
             Attempt::Second => {
@@ -128,18 +121,11 @@ where
             let reason = NotRetriedReason::BodyNotReplayable;
             return Judgement::Done(not_retried(response, reason));
         };
-        let generation = match other {
-            None => Some(self.generation),
-            Some(other) => {
-                self.authorized.slot = Some(other);
-                None
-            }
-        };
         Judgement::Retry(Rejected {
             service,
             authorized: self.authorized,
             request,
-            generation,
+            generation: self.generation,
             response,
         })
     }

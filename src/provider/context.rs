@@ -55,9 +55,9 @@ impl FetchContext {
     ///
     /// It is what some server wrote, and the new token is for all who ask for the same
     /// [`token_request`](Self::token_request), whatever their servers said. So it must not decide what
-    /// token to ask for. To ask for another in answer to a challenge, use
-    /// [`with_token_rechosen_by`](crate::BearerAuthLayer::with_token_rechosen_by): then what is used of
-    /// the challenge is part of what the token is kept under.
+    /// token to ask for: what does, such as scopes or claims, belongs in the [`TokenRequest`], by the
+    /// request's extensions or by
+    /// [`with_token_chosen_by`](crate::BearerAuthLayer::with_token_chosen_by).
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
     }
