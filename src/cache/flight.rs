@@ -96,7 +96,6 @@ impl Flight {
     ///
     /// Called by everyone who joins: a fetch survives as long as one of their runtimes does.
     pub(crate) fn drive(&self) {
-        self.let_in();
         let Ok(runtime) = Handle::try_current() else {
             self.shared.turns.has_no_driver();
             return;
@@ -119,14 +118,6 @@ impl Flight {
             // Whatever it is, those who wait are told.
             let _outcome = join.await;
         });
-    }
-
-    /// If a fetch of the family has come to wait for this one, it must not wait for the other's place.
-    fn let_in(&self) {
-        if is_within(self.shared.family) && !self.shared.is_within.swap(true, Ordering::SeqCst) {
-            // Whoever polls it at this moment may have looked before.
-            self.shared.waiters.wake_all();
-        }
     }
 
     /// Whether it has come to an end. One that has landed is in no slot; one that has panicked may be.
@@ -193,6 +184,7 @@ impl Drop for Driver {
 
 impl Shared {
     fn poll(&self, number: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.let_in();
         let (replaced, starter_lives) = {
             let mut state = self.waiters.lock();
             if let Some(outcome) = &state.outcome {
@@ -234,6 +226,14 @@ impl Shared {
         drop(fetch);
         self.waiters.wake_all();
         Poll::Ready(outcome)
+    }
+
+    /// If a fetch of the family waits for this one, it must not wait for the other's place.
+    fn let_in(&self) {
+        if is_within(self.family) && !self.is_within.swap(true, Ordering::SeqCst) {
+            // Whoever polls it at this moment may have looked before.
+            self.waiters.wake_all();
+        }
     }
 
     /// A fetch runs where it was started, as long as that runtime lives, whoever polls it: the timers and

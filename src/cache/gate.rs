@@ -107,8 +107,15 @@ impl Gate {
                     true => Ok(None),
                     false => state.enter(now, limit).map(Some),
                 };
+                drop(state);
                 match entered {
-                    Ok(number) => return Ok(Entered { gate: self, number }),
+                    Ok(number) => {
+                        if number.is_none() {
+                            // It may have been its turn, of which it has no need.
+                            self.turns.offer();
+                        }
+                        return Ok(Entered { gate: self, number });
+                    }
                     Err(lapses_at) => lapses_at,
                 }
             };
@@ -125,6 +132,15 @@ impl Gate {
     /// Why no fetch may begin at `now`, and until when.
     pub(crate) fn refusal(&self, now: Instant) -> Option<(FetchError, Instant)> {
         self.lock().refusal(now)
+    }
+
+    /// Until when none may.
+    pub(crate) fn refused_until(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        if state.closed {
+            return Some(Instant::NEVER);
+        }
+        state.pause.at(now).map(|(_, until)| until)
     }
 
     /// A fetch that began at `began` was answered, be it by an error that concerns one key: what was
@@ -223,10 +239,12 @@ impl Turns {
 
     /// There is room for one.
     fn offer(&self) {
+        if !self.undriven.load(Ordering::SeqCst) {
+            self.changed.notify_one();
+        }
+        // Also if that came between: the one may be one that nobody polls.
         if self.undriven.load(Ordering::SeqCst) {
             self.changed.notify_waiters();
-        } else {
-            self.changed.notify_one();
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Slot {
     current: ArcSwapOption<Held>,
     /// The newest generation that a server has accepted.
     proven: AtomicU64,
+    /// Whether rejections have slowed the budget down since a server last accepted a token.
+    is_slowed: AtomicBool,
     /// When the token was last used, to about a second.
     last_used: AtomicU64,
     state: Mutex<State>,
@@ -67,6 +69,7 @@ impl Slot {
             request,
             current: ArcSwapOption::empty(),
             proven: AtomicU64::new(0),
+            is_slowed: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
             state: Mutex::new(State {
                 flight: None,
@@ -110,7 +113,7 @@ impl Slot {
     #[cold]
     pub(crate) fn compare_wall_clock(&self, now: Moment) {
         let state = self.lock();
-        if let Some(held) = self.current.load().as_ref() {
+        for held in self.current.load().iter().chain(&state.condemned) {
             held.compare_wall_clock(now);
         }
         drop(state);
@@ -179,11 +182,13 @@ impl Slot {
 
     /// Notes that a server accepted the token of `generation`.
     pub(crate) fn prove(&self, generation: u64, now: impl FnOnce() -> Instant) {
-        if generation <= self.proven.load(Ordering::Relaxed) {
+        let is_new = generation > self.proven.load(Ordering::Relaxed);
+        if !is_new && !self.is_slowed.load(Ordering::Relaxed) {
             return;
         }
         let mut state = self.lock();
         self.proven.fetch_max(generation, Ordering::Relaxed);
+        self.is_slowed.store(false, Ordering::Relaxed);
         state.budget.speed_up(now());
     }
 
@@ -201,6 +206,7 @@ impl Slot {
         };
         if never_worked && state.slowed_by != held.generation {
             state.slowed_by = held.generation;
+            self.is_slowed.store(true, Ordering::Relaxed);
             state.budget.slow_down(now);
         }
         state.budget.take(now)
@@ -304,7 +310,8 @@ impl Held {
         Instant::from_nanos(self.expires_at.load(Ordering::Relaxed))
     }
 
-    fn compare_wall_clock(&self, now: Moment) {
+    /// See [`Slot::compare_wall_clock`].
+    pub(super) fn compare_wall_clock(&self, now: Moment) {
         let Some(end) = self.wall_end else {
             return;
         };
@@ -464,6 +471,21 @@ mod tests {
         while slot.afford(&mut state, &held, at(0), witness) {}
 
         assert!(slot.afford(&mut state, &held, at(60), witness));
+    }
+
+    #[test]
+    fn a_success_restores_the_interval_also_if_its_token_came_back_after_another() {
+        let slot = Slot::new(TokenRequest::default());
+        let first = install(&slot, "a");
+        slot.prove(first.generation, || at(0));
+        let bad = install(&slot, "b");
+        let mut state = slot.lock();
+        while slot.afford(&mut state, &bad, at(0), Witness::OfAll) {}
+        drop(state);
+        let back = install(&slot, "a");
+        slot.prove(back.generation, || at(0));
+
+        assert!(slot.afford(&mut slot.lock(), &back, at(60), Witness::OfAll));
     }
 
     #[test]
