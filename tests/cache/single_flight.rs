@@ -38,6 +38,7 @@ async fn ten_thousand_callers_on_a_cold_cache_cause_one_fetch() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes minutes")]
 fn everyone_who_waits_is_woken_and_gets_the_same_token() {
     let (issuer, mut desk) = issuer();
     let cache = TokenCache::new(issuer);
