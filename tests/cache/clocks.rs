@@ -118,10 +118,28 @@ async fn a_time_limit_is_no_matter_of_the_wall_clock() {
         .build();
     let mut caller = tokio_test::task::spawn(cache.token());
     tokio_test::assert_pending!(caller.poll());
-    clock.set_wall_time(clock.wall_time() + HOUR);
+    clock.set_wall_time(clock.wall_time() + HOUR / 2);
     tokio_test::assert_pending!(caller.poll());
 
     desk.now().answer(token("a", 3600));
     let held = tokio_test::assert_ready_ok!(caller.poll());
     assert_eq!(held.expose_secret(), "a");
+}
+
+#[tokio::test]
+async fn a_token_that_ended_by_the_wall_clock_while_it_was_fetched_is_fetched_again() {
+    let clock = ManualClock::new();
+    let (issuer, mut desk) = crate::support::issuer();
+    let cache = TokenCache::builder(issuer)
+        .with_clock(clock.clone())
+        .build();
+    let mut caller = tokio_test::task::spawn(cache.token());
+    tokio_test::assert_pending!(caller.poll());
+    clock.set_wall_time(clock.wall_time() + HOUR);
+    desk.now().answer(token("a", 3600));
+    tokio_test::assert_pending!(caller.poll());
+
+    desk.now().answer(token("b", 3600));
+    let held = tokio_test::assert_ready_ok!(caller.poll());
+    assert_eq!(held.expose_secret(), "b");
 }
