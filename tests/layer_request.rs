@@ -252,6 +252,22 @@ async fn extra_headers_of_layer_and_token_go_with_the_token() {
 }
 
 #[tokio::test]
+async fn extra_headers_add_up_and_the_last_of_a_name_counts() {
+    let (issuer, api) = (Issuer::new(), Api::accepting());
+    let client = layer(&issuer)
+        .with_header(name("x-app"), "first".parse().unwrap())
+        .with_header(name("x-client"), "client".parse().unwrap())
+        .with_header(name("x-app"), "last".parse().unwrap())
+        .layer(api.clone());
+
+    client.oneshot(get(URL)).await.unwrap();
+
+    let sent = &api.sent()[0];
+    assert_eq!(header(sent, "x-app"), ["last"]);
+    assert_eq!(header(sent, "x-client"), ["client"]);
+}
+
+#[tokio::test]
 async fn a_callers_own_value_of_an_extra_header_is_kept_and_the_token_still_goes() {
     let with_header = token("token-1").with_header(name("x-quota"), "ours".parse().unwrap());
     let issuer = Issuer::answering([Ok(with_header)]);
