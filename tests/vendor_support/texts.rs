@@ -75,7 +75,11 @@ impl<V: Vendor> Customer<V> {
             );
         }
         #[cfg(feature = "tracing")]
-        assert!(log.text().contains("kind=Unavailable"), "{}", log.text());
+        assert!(
+            log.text().contains("outcome=\"unavailable\""),
+            "{}",
+            log.text()
+        );
     }
 }
 
