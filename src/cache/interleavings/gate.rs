@@ -105,10 +105,10 @@ fn a_caller_that_goes_while_it_queues_takes_no_turn_with_it() {
     }
 }
 
-/// A fetch that has begun and that nobody drives keeps its place until its time limit.
+/// A fetch that has begun and that nobody drives keeps its place until a second after its time limit.
 fn pass_time(world: &World, passes: bool) {
     if passes {
-        world.clock.advance(Duration::from_secs(30));
+        world.clock.advance(Duration::from_secs(31));
     }
 }
 

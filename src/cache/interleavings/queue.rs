@@ -37,7 +37,7 @@ fn callers_that_have_gone_from_the_queue_take_no_turn_with_them() {
 }
 
 /// Of the fetches that are first the tasks have gone. One that had got its turn keeps its place until
-/// its time limit.
+/// a second after its time limit.
 #[test]
 fn a_runtime_that_has_gone_from_the_queue_takes_no_turn_with_it() {
     interleave(|| {
@@ -59,7 +59,7 @@ fn a_runtime_that_has_gone_from_the_queue_takes_no_turn_with_it() {
         let goes = world.spawn(move |world| {
             block_on(ends.end());
             if began.load(Ordering::SeqCst) {
-                world.clock.advance(Duration::from_secs(30));
+                world.clock.advance(Duration::from_secs(31));
             }
         });
         let answers = spawn(move || distant.answer());
