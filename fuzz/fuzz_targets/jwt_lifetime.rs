@@ -51,11 +51,14 @@ fuzz_target!(|input: (Token<'_>, Option<u32>)| {
                 Claim::Fraction(iat) => (json!(f64::from(iat) / 4.0), Some(f64::from(iat) / 4.0)),
             };
             let exp_seconds = exp as f64;
-            let by_date = date.filter(|_| exp_seconds < 1e11).map(|date| date as f64);
-            let begin = iat.filter(|iat| *iat < exp_seconds).or(by_date);
-            let expected = begin
+            let begins = [iat, date.map(|date| date as f64)];
+            // Neither in milliseconds nor for more than a year.
+            let expected = begins
+                .into_iter()
+                .flatten()
                 .map(|begin| exp_seconds - begin)
-                .filter(|lifetime| *lifetime > 0.0);
+                .find(|lifetime| *lifetime > 0.0 && *lifetime <= 366.0 * 86_400.0)
+                .filter(|_| exp_seconds < 1e11);
 
             let claims = json!({ "exp": exp, "iat": value }).to_string();
             let lifetime = lifetime(&jwt(&claims)).map(|lifetime| lifetime.as_secs_f64());
