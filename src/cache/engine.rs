@@ -91,12 +91,12 @@ impl<P> Engine<P> {
         self.slots.get(request, || self.now())
     }
 
-    /// A server rejected the token of `generation`, and said why in `challenges`.
+    /// A server rejected the token of `generation`. What it said is read if the provider is to be told.
     pub(crate) fn reject(
         &self,
         slot: &Slot,
         generation: u64,
-        challenges: Vec<Challenge>,
+        challenges: impl FnOnce() -> Vec<Challenge>,
         witness: Witness,
     ) -> Verdict {
         let verdict = self.judge(slot, generation, challenges, witness);
@@ -112,7 +112,7 @@ impl<P> Engine<P> {
         &self,
         slot: &Slot,
         generation: u64,
-        challenges: Vec<Challenge>,
+        challenges: impl FnOnce() -> Vec<Challenge>,
         witness: Witness,
     ) -> Verdict {
         let now = self.now();
@@ -131,7 +131,7 @@ impl<P> Engine<P> {
         if !slot.afford(&mut state, &current, now, witness) {
             return Verdict::Keep(NotRetriedReason::BudgetSpent);
         }
-        slot.condemn(&mut state, current, challenges);
+        slot.condemn(&mut state, current, challenges());
         Verdict::Replace
     }
 
@@ -198,10 +198,10 @@ impl<P> Engine<P> {
             if schedule.expires_at <= now.at {
                 return Err(FetchError::new(FetchErrorKind::Expired));
             }
-            Ok((token, schedule))
+            Ok((token, schedule, now))
         });
         match result {
-            Ok((token, schedule)) => {
+            Ok((token, schedule, now)) => {
                 self.gate.answered(began.at);
                 let mut state = slot.lock();
                 let over = state.pause.succeed(began.at);
@@ -213,7 +213,7 @@ impl<P> Engine<P> {
                 } else {
                     let held = slot.install(&mut state, token, schedule);
                     // The host may have been suspended meanwhile.
-                    held.compare_wall_clock(self.clock.moment());
+                    held.compare_wall_clock(now);
                     Landing::Installed
                 };
                 drop(state);

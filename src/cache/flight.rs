@@ -185,17 +185,19 @@ impl Drop for Driver {
 impl Shared {
     fn poll(&self, number: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.let_in();
+        // Somebody else's code, as is what drops it: outside of the lock.
+        let waker = cx.waker().clone();
         let (replaced, starter_lives) = {
             let mut state = self.waiters.lock();
             if let Some(outcome) = &state.outcome {
                 return Poll::Ready(outcome.clone());
             }
-            let replaced = state.waiting.insert(number, cx.waker().clone());
+            let replaced = state.waiting.insert(number, waker);
             let starter = self.runtime.as_ref().map(Handle::id);
             let starter_lives = starter.is_some_and(|id| state.drivers.contains(&id));
             (replaced, starter_lives)
         };
-        // Outside of the lock: it may be the last of a task that waits for this very fetch.
+        // It may be the last of a task that waits for this very fetch.
         drop(replaced);
 
         let mut fetch = match self.fetch.try_lock() {
@@ -270,7 +272,7 @@ thread_local! {
 }
 
 /// Whether this thread is polling a fetch of that family.
-pub(crate) fn is_within(family: usize) -> bool {
+fn is_within(family: usize) -> bool {
     WITHIN.with(|within| within.get() == family)
 }
 

@@ -196,7 +196,7 @@ impl<P: TokenProvider> TokenCache<P> {
             let _dropped_or_kept = self.engine().reject(
                 self.slot(),
                 held.generation,
-                Vec::new(),
+                Vec::new,
                 Witness::OfRejections,
             );
         }

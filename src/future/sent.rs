@@ -104,7 +104,7 @@ where
             }
             return Judgement::Done(response);
         }
-        let challenges = Challenge::parse_all(response.headers());
+        let challenges = || Challenge::parse_all(response.headers());
         let verdict = engine.reject(slot, self.generation, challenges, Witness::OfAll);
         let retry = match self.attempt {
             Attempt::First(retry) => retry,

@@ -181,7 +181,7 @@ impl World {
     /// As the layer does.
     pub(super) fn reject(&self, generation: u64) -> Verdict {
         let engine = self.cache.engine();
-        engine.reject(self.cache.slot(), generation, Vec::new(), Witness::OfAll)
+        engine.reject(self.cache.slot(), generation, Vec::new, Witness::OfAll)
     }
 
     /// As the layer does, after a rejection.
