@@ -22,4 +22,5 @@ mod real {
     pub(crate) use arc_swap::ArcSwapOption;
     pub(crate) use tokio::runtime;
     pub(crate) use tokio::sync::Notify;
+    pub(crate) use tokio::sync::futures::Notified;
 }

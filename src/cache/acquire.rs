@@ -5,7 +5,8 @@ use futures_util::FutureExt;
 
 use super::engine::{Engine, MAX_ROUNDS, Step};
 use super::flight::{Join, Landing};
-use super::slot::{Held, Slot};
+use super::held::Held;
+use super::slot::Slot;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::provider::TokenProvider;
 use crate::telemetry::{self, Waiter};

@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::clock::{Clock, Deadline};
-use super::gate::Turns;
+use super::turns::Turns;
 use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::runtime::{self, Handle};

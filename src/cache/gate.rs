@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use super::clock::{Clock, Deadline, Instant};
 use super::pause::Pause;
+use super::turns::Turns;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// At most so many fetches run at once.
 const PLACES: usize = 16;
@@ -33,13 +34,6 @@ pub(crate) struct Gate {
     clock: Clock,
     state: Mutex<State>,
     turns: Arc<Turns>,
-}
-
-/// Tells the queue that there may be room.
-pub(crate) struct Turns {
-    changed: Notify,
-    /// Whether there may be a fetch in the queue that nobody polls, so that waking one is not enough.
-    undriven: AtomicBool,
 }
 
 struct State {
@@ -96,7 +90,7 @@ impl Gate {
     ) -> Result<Entered<'_>, FetchError> {
         loop {
             // Made before the state is read, so that no change in between is missed.
-            let mut changed = pin!(self.turns.changed.notified());
+            let mut changed = pin!(self.turns.next());
             let lapses_at = {
                 let now = self.clock.now();
                 let mut state = self.lock();
@@ -168,20 +162,20 @@ impl Gate {
         };
         discard(replaced);
         // Whoever is in the queue gets the failure now.
-        self.turns.changed.notify_waiters();
+        self.turns.tell_all();
     }
 
     /// Ends the pause by hand.
     pub(crate) fn reset(&self) {
         let over = self.lock().pause.end();
         discard(over);
-        self.turns.changed.notify_waiters();
+        self.turns.tell_all();
     }
 
     /// Lets no further fetch begin.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.turns.changed.notify_waiters();
+        self.turns.tell_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -226,37 +220,6 @@ impl Drop for Entered<'_> {
         state.running.retain(|running| running.number != number);
         drop(state);
         self.gate.turns.offer();
-    }
-}
-
-impl Turns {
-    pub(crate) fn new() -> Self {
-        Self {
-            changed: Notify::new(),
-            undriven: AtomicBool::new(false),
-        }
-    }
-
-    /// There is room for one.
-    fn offer(&self) {
-        if !self.undriven.load(Ordering::SeqCst) {
-            self.changed.notify_one();
-        }
-        // Also if that came between: the one may be one that nobody polls.
-        if self.undriven.load(Ordering::SeqCst) {
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// From now on, there may be a fetch that nobody polls.
-    pub(crate) fn has_no_driver(&self) {
-        self.undriven.store(true, Ordering::SeqCst);
-    }
-
-    /// The same, and the fetch may have been given a turn. It is offered to all.
-    pub(crate) fn lost_its_driver(&self) {
-        self.has_no_driver();
-        self.changed.notify_waiters();
     }
 }
 

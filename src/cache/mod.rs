@@ -100,15 +100,19 @@ mod engine;
 mod flight;
 mod freshness;
 mod gate;
+mod generations;
+mod held;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod pause;
 mod slot;
 mod slots;
+mod turns;
 
 pub(crate) use self::acquire::Acquire;
 pub(crate) use self::engine::{Engine, Verdict};
-pub(crate) use self::slot::{Held, Slot, Witness};
+pub(crate) use self::held::Held;
+pub(crate) use self::slot::{Slot, Witness};
 
 use self::clock::Clock;
 #[cfg(feature = "test-util")]

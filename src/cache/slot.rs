@@ -1,9 +1,7 @@
 //! What is held for one key: the current token, to be read without waiting, and beside it, under a lock,
 //! what happens to it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
 
@@ -11,12 +9,13 @@ use super::budget::Budget;
 use super::clock::{Instant, Moment};
 use super::flight::Flight;
 use super::freshness::Schedule;
+use super::generations::Generations;
+use super::held::Held;
 use super::pause::Pause;
 use crate::provider::TokenRequest;
 use crate::rejection::Challenge;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{ArcSwapOption, Mutex, MutexGuard, PoisonError};
-use crate::telemetry::Used;
 use crate::token::AccessToken;
 
 pub(crate) struct Slot {
@@ -29,24 +28,6 @@ pub(crate) struct Slot {
     /// When the token was last used, to about a second.
     last_used: AtomicU64,
     state: Mutex<State>,
-}
-
-/// A token and when it is of use.
-pub(crate) struct Held {
-    pub(crate) token: AccessToken,
-    /// Tokens of one slot have the same generation if they are the same text, unless many others came in
-    /// between.
-    pub(crate) generation: u64,
-    /// From when on a hit starts a fetch. Never later than the end of the token, so that a hit need not
-    /// compare twice. It is put off while a fetch runs and while none may begin.
-    refresh_at: AtomicU64,
-    /// What that was at first. The lock is held to change any of these three.
-    planned_at: AtomicU64,
-    expires_at: AtomicU64,
-    wall_end: Option<SystemTime>,
-    asked_at: Instant,
-    /// A server rejected it, and it is in use for want of another.
-    was_rejected: AtomicBool,
 }
 
 /// The cold side. Never held across an `.await` or somebody else's code.
@@ -142,16 +123,8 @@ impl Slot {
         schedule: Schedule,
     ) -> Arc<Held> {
         state.condemned = None;
-        let held = Arc::new(Held {
-            generation: state.generations.of(&token),
-            token,
-            refresh_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
-            planned_at: AtomicU64::new(schedule.refresh_at.as_nanos()),
-            expires_at: AtomicU64::new(schedule.expires_at.as_nanos()),
-            wall_end: schedule.wall_end,
-            asked_at: schedule.asked_at,
-            was_rejected: AtomicBool::new(false),
-        });
+        let generation = state.generations.of(&token);
+        let held = Arc::new(Held::new(token, generation, schedule));
         state.challenges = Vec::new();
         self.current.store(Some(Arc::clone(&held)));
         held
@@ -175,7 +148,7 @@ impl Slot {
         let Some(held) = state.condemned.take_if(|held| held.is_usable(now)) else {
             return;
         };
-        held.was_rejected.store(true, Ordering::Relaxed);
+        held.mark_rejected();
         held.put_off(retry_at);
         self.current.store(Some(held));
     }
@@ -220,34 +193,6 @@ impl State {
     }
 }
 
-/// The numbers of the last few tokens. An issuer may return one again after another, and then it is the
-/// same that a request was rejected with.
-#[derive(Default)]
-struct Generations {
-    last: u64,
-    /// By a hash that is keyed at random, so that no token is kept for this.
-    by_hash: VecDeque<(u64, u64)>,
-}
-
-impl Generations {
-    const KEPT: usize = 8;
-
-    fn of(&mut self, token: &AccessToken) -> u64 {
-        let hash = token.keyed_hash();
-        let known = self.by_hash.iter().position(|(other, _)| *other == hash);
-        let generation = match known.and_then(|at| self.by_hash.remove(at)) {
-            Some((_, generation)) => generation,
-            None => {
-                self.last += 1;
-                self.last
-            }
-        };
-        self.by_hash.truncate(Self::KEPT - 1);
-        self.by_hash.push_front((hash, generation));
-        generation
-    }
-}
-
 /// What those who tell of a rejection have seen.
 #[derive(Clone, Copy)]
 pub(crate) enum Witness {
@@ -257,79 +202,10 @@ pub(crate) enum Witness {
     OfRejections,
 }
 
-impl Held {
-    /// Neither expired nor due to be replaced.
-    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
-        now < Instant::from_nanos(self.refresh_at.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn is_usable(&self, now: Instant) -> bool {
-        now < self.expires_at()
-    }
-
-    /// Whether a server rejected it. Then it is in use for want of another.
-    pub(crate) fn was_rejected(&self) -> bool {
-        self.was_rejected.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn left(&self, now: Instant) -> Duration {
-        self.expires_at().since(now)
-    }
-
-    /// For the operator.
-    pub(crate) fn at_use(&self, now: Instant) -> Used {
-        let expires_at = self.expires_at();
-        Used {
-            age: now.since(self.asked_at),
-            remaining: (expires_at != Instant::NEVER).then(|| expires_at.since(now)),
-            is_stale: now >= self.planned(),
-        }
-    }
-
-    /// Lets hits pass as if the token were fresh until `retry_at`, if that is later than planned.
-    pub(crate) fn put_off(&self, retry_at: Instant) {
-        let at = retry_at.max(self.planned()).min(self.expires_at());
-        self.refresh_at.store(at.as_nanos(), Ordering::Relaxed);
-    }
-
-    /// Undoes [`put_off`](Self::put_off).
-    pub(crate) fn put_back(&self) {
-        self.refresh_at
-            .store(self.planned().as_nanos(), Ordering::Relaxed);
-    }
-
-    fn planned(&self) -> Instant {
-        if self.was_rejected() {
-            Instant::from_nanos(0)
-        } else {
-            Instant::from_nanos(self.planned_at.load(Ordering::Relaxed))
-        }
-    }
-
-    fn expires_at(&self) -> Instant {
-        Instant::from_nanos(self.expires_at.load(Ordering::Relaxed))
-    }
-
-    /// See [`Slot::compare_wall_clock`].
-    pub(super) fn compare_wall_clock(&self, now: Moment) {
-        let Some(end) = self.wall_end else {
-            return;
-        };
-        let left = end.duration_since(now.wall).unwrap_or(Duration::ZERO);
-        let sooner = self.expires_at().since(now.at.after(left));
-        if sooner.is_zero() {
-            return;
-        }
-        for time in [&self.refresh_at, &self.planned_at, &self.expires_at] {
-            let at = time.load(Ordering::Relaxed);
-            let sooner = Instant::from_nanos(at).before(sooner);
-            time.store(sooner.as_nanos(), Ordering::Relaxed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn at(seconds: u64) -> Instant {
@@ -363,22 +239,6 @@ mod tests {
         let generation = b.generation;
         slot.condemn(&mut slot.lock(), b, Vec::new());
         assert_eq!(install(&slot, "b").generation, generation);
-    }
-
-    #[test]
-    fn a_text_that_comes_back_after_others_is_the_generation_that_it_was() {
-        let slot = Slot::new(TokenRequest::default());
-        let numbers = |texts: &[&str]| -> Vec<_> {
-            let numbers = texts.iter().map(|text| install(&slot, text).generation);
-            numbers.collect()
-        };
-        assert_eq!(numbers(&["a", "b", "a", "c", "b"]), [1, 2, 1, 3, 2]);
-        // Nothing is remembered without bound, and no number is given twice.
-        let others: Vec<_> = (0..100).map(|i| format!("t{i}")).collect();
-        let others: Vec<_> = others.iter().map(String::as_str).collect();
-        assert_eq!(numbers(&others), (4..104).collect::<Vec<_>>());
-        assert_eq!(numbers(&["t93", "t92", "a"]), [97, 96, 104]);
-        assert_eq!(slot.lock().generations.by_hash.len(), Generations::KEPT);
     }
 
     #[test]
