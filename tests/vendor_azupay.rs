@@ -16,7 +16,7 @@ use tower_bearer::{BearerAuthLayer, FetchErrorKind, TokenRequest};
 use self::emulators::azupay::{
     ALLOWED_SCOPES, API_KEY, Azupay, BOOTSTRAP_PATH, CLIENT_ID, CLIENT_SECRET, LifetimeFrom,
 };
-use self::emulators::{Emulator, Vendor, Wire};
+use self::emulators::{Emulator, Vendor};
 use self::vendor_support::by_hand::{JSON, claims, refuses};
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
@@ -67,15 +67,9 @@ async fn customer() -> Customer<Azupay> {
     customer_with(provider, accept).await
 }
 
-async fn token_request() -> Wire {
-    let customer = customer().await;
-    customer.succeeds().await;
-    customer.vendor.last_token_request()
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_a_post_to_the_token_url() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(request.method, Method::POST);
     assert_eq!(request.path, "/oauth2/token");
@@ -83,7 +77,7 @@ async fn a_token_is_asked_for_with_a_post_to_the_token_url() {
 
 #[tokio::test]
 async fn the_client_authenticates_in_the_form_and_nowhere_else() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
     let form = request.form().unwrap();
 
     assert_eq!(form["client_id"], CLIENT_ID);
@@ -94,7 +88,7 @@ async fn the_client_authenticates_in_the_form_and_nowhere_else() {
 #[tokio::test]
 async fn the_body_is_a_form_with_the_scope_if_one_is_asked_for() {
     let credentials = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
     assert_eq!(header_names(&request.headers), ["accept", "content-type"]);
     assert_eq!(
         request.header("content-type"),
@@ -240,11 +234,8 @@ async fn a_token_is_replaced_thirty_seconds_ahead_and_nobody_waits() {
 #[tokio::test]
 async fn every_call_carries_the_token_and_wants_json() {
     let customer = customer().await;
-    customer.succeeds().await;
-    let token = customer.cache().cached().unwrap();
-    let call = customer.vendor.last_call();
+    let call = customer.call_with_its_token().await;
 
-    assert_eq!(call.bearer(), Some(token.expose_secret()));
     assert_eq!(call.header("accept"), Some("application/json"));
     assert_eq!(header_names(&call.headers), ["accept", "authorization"]);
 }

@@ -12,7 +12,7 @@ use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuild
 use tower_bearer::{BearerAuthLayer, FetchErrorKind, TokenRequest};
 
 use self::emulators::buckaroo::{Answer, Buckaroo, CLIENT_ID, CLIENT_SECRET};
-use self::emulators::{Emulator, Vendor, Wire};
+use self::emulators::{Emulator, Vendor};
 use self::vendor_support::by_hand::basic;
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
@@ -52,15 +52,9 @@ async fn customer() -> Customer<Buckaroo> {
     customer_with(provider).await
 }
 
-async fn token_request() -> Wire {
-    let customer = customer().await;
-    customer.succeeds().await;
-    customer.vendor.last_token_request()
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_a_get() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(request.method, Method::GET);
     assert_eq!(request.path, "/oauth/token");
@@ -68,7 +62,7 @@ async fn a_token_is_asked_for_with_a_get() {
 
 #[tokio::test]
 async fn the_client_authenticates_by_basic_with_id_and_secret_as_they_are() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(
         request.header("authorization"),
@@ -78,7 +72,7 @@ async fn the_client_authenticates_by_basic_with_id_and_secret_as_they_are() {
 
 #[tokio::test]
 async fn the_get_has_a_body_which_is_a_form_of_grant_and_scopes() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(
         header_names(&request.headers),
@@ -164,11 +158,8 @@ async fn a_token_of_a_day_is_replaced_thirty_seconds_ahead_and_nobody_waits() {
 #[tokio::test]
 async fn every_call_carries_the_token_and_says_that_it_is_json() {
     let customer = customer().await;
-    customer.succeeds().await;
-    let token = customer.cache().cached().unwrap();
-    let call = customer.vendor.last_call();
+    let call = customer.call_with_its_token().await;
 
-    assert_eq!(call.bearer(), Some(token.expose_secret()));
     assert_eq!(call.header("content-type"), Some("application/json"));
     assert_eq!(
         header_names(&call.headers),

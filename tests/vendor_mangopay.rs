@@ -13,7 +13,7 @@ use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuilder};
 
 use self::emulators::mangopay::{API_KEY, BLOCK_LIMIT, CLIENT_ID, Mangopay, SANDBOX_LIFETIME};
-use self::emulators::{Emulator, Vendor, Wire};
+use self::emulators::{Emulator, Vendor};
 use self::vendor_support::by_hand::{FORM, GRANT, basic, refuses};
 use self::vendor_support::{Body, Customer, cause, header_names, texts};
 
@@ -33,15 +33,9 @@ async fn customer() -> Customer<Mangopay> {
     Customer::new(Mangopay::default(), provider, |layer| layer, users).await
 }
 
-async fn token_request() -> Wire {
-    let customer = customer().await;
-    customer.succeeds().await;
-    customer.vendor.last_token_request()
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_a_post_to_the_versioned_path() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(request.method, Method::POST);
     assert_eq!(request.path, "/v2.01/oauth/token");
@@ -49,7 +43,7 @@ async fn a_token_is_asked_for_with_a_post_to_the_versioned_path() {
 
 #[tokio::test]
 async fn the_client_authenticates_by_basic_with_id_and_key_as_they_are() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(
         request.header("authorization"),
@@ -59,7 +53,7 @@ async fn the_client_authenticates_by_basic_with_id_and_key_as_they_are() {
 
 #[tokio::test]
 async fn the_body_is_a_form_with_the_grant_only() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(
         header_names(&request.headers),
@@ -130,11 +124,8 @@ async fn a_token_of_the_sandbox_is_replaced_thirty_seconds_ahead_and_nobody_wait
 #[tokio::test]
 async fn every_call_carries_the_token_and_nothing_else() {
     let customer = customer().await;
-    customer.succeeds().await;
-    let token = customer.cache().cached().unwrap();
-    let call = customer.vendor.last_call();
+    let call = customer.call_with_its_token().await;
 
-    assert_eq!(call.bearer(), Some(token.expose_secret()));
     assert_eq!(header_names(&call.headers), ["authorization"]);
 }
 

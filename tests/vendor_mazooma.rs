@@ -12,7 +12,7 @@ use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuild
 use tower_bearer::{BearerAuthLayer, FetchErrorKind};
 
 use self::emulators::mazooma::{APP_ID, CLIENT_ID, CLIENT_SECRET, Mazooma};
-use self::emulators::{Emulator, Vendor, Wire};
+use self::emulators::{Emulator, Vendor};
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
 fn provider(vendor: &Emulator<Mazooma>) -> ClientCredentialsBuilder {
@@ -38,15 +38,9 @@ async fn customer() -> Customer<Mazooma> {
     Customer::new(Mazooma::default(), provider, headers, report).await
 }
 
-async fn token_request() -> Wire {
-    let customer = customer().await;
-    customer.succeeds().await;
-    customer.vendor.last_token_request()
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_a_post_to_the_register_path() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(request.method, Method::POST);
     assert_eq!(request.path, "/register/oauth/token");
@@ -54,7 +48,7 @@ async fn a_token_is_asked_for_with_a_post_to_the_register_path() {
 
 #[tokio::test]
 async fn the_client_authenticates_in_the_form_and_nowhere_else() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
     let form = request.form().unwrap();
 
     assert_eq!(form["client_id"], CLIENT_ID);
@@ -64,7 +58,7 @@ async fn the_client_authenticates_in_the_form_and_nowhere_else() {
 
 #[tokio::test]
 async fn the_body_is_a_form_of_grant_id_and_secret() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(header_names(&request.headers), ["accept", "content-type"]);
     assert_eq!(
@@ -119,11 +113,8 @@ async fn a_token_is_replaced_thirty_seconds_ahead_and_nobody_waits() {
 #[tokio::test]
 async fn every_call_carries_the_token_and_the_three_headers() {
     let customer = customer().await;
-    customer.succeeds().await;
-    let token = customer.cache().cached().unwrap();
-    let call = customer.vendor.last_call();
+    let call = customer.call_with_its_token().await;
 
-    assert_eq!(call.bearer(), Some(token.expose_secret()));
     assert_eq!(call.header("x-pgw-client-id"), Some(CLIENT_ID));
     assert_eq!(call.header("x-pgw-app-id"), Some(APP_ID));
     assert_eq!(call.header("content-type"), Some("application/json"));

@@ -12,7 +12,7 @@ use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuilder};
 
 use self::emulators::partner_api::{CLIENT_ID, CLIENT_SECRET, PartnerApi, SHORT_BY, TOKEN_LENGTH};
-use self::emulators::{Emulator, Vendor, Wire};
+use self::emulators::{Emulator, Vendor};
 use self::vendor_support::{Body, Customer, cause, header_names, texts};
 
 fn with_secret(vendor: &Emulator<PartnerApi>, secret: &str) -> ClientCredentialsBuilder {
@@ -34,15 +34,9 @@ async fn customer() -> Customer<PartnerApi> {
     Customer::new(PartnerApi::default(), provider, |layer| layer, booking).await
 }
 
-async fn token_request() -> Wire {
-    let customer = customer().await;
-    customer.succeeds().await;
-    customer.vendor.last_token_request()
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_a_post_below_api() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(request.method, Method::POST);
     assert_eq!(request.path, "/api/oauth/token");
@@ -50,7 +44,7 @@ async fn a_token_is_asked_for_with_a_post_below_api() {
 
 #[tokio::test]
 async fn the_client_authenticates_in_the_json_body_and_nowhere_else() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
     let body = request.json_texts().unwrap();
 
     assert_eq!(body["client_id"], CLIENT_ID);
@@ -60,7 +54,7 @@ async fn the_client_authenticates_in_the_json_body_and_nowhere_else() {
 
 #[tokio::test]
 async fn the_body_is_json_and_so_is_the_answer_that_is_asked_for() {
-    let request = token_request().await;
+    let request = customer().await.first_token_request().await;
 
     assert_eq!(header_names(&request.headers), ["accept", "content-type"]);
     assert_eq!(request.header("accept"), Some("application/json"));
@@ -122,12 +116,9 @@ async fn a_token_is_replaced_thirty_seconds_ahead_and_nobody_waits() {
 #[tokio::test]
 async fn every_call_carries_the_whole_token_and_nothing_else() {
     let customer = customer().await;
-    customer.succeeds().await;
-    let token = customer.cache().cached().unwrap();
-    let call = customer.vendor.last_call();
+    let call = customer.call_with_its_token().await;
 
-    assert_eq!(token.expose_secret().len(), TOKEN_LENGTH);
-    assert_eq!(call.bearer(), Some(token.expose_secret()));
+    assert_eq!(call.bearer().map(str::len), Some(TOKEN_LENGTH));
     assert_eq!(header_names(&call.headers), ["authorization"]);
 }
 

@@ -15,7 +15,7 @@ use tower_bearer::oauth2::{ClientCredentials, ClientCredentialsBuilder, TokenEnd
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{AccessToken, BearerAuth, BearerAuthLayer, FetchError, TokenCache};
 
-use crate::emulators::{Clock, Emulator, HttpClient, Vendor, http1_client, http2_client};
+use crate::emulators::{Clock, Emulator, HttpClient, Vendor, Wire, http1_client, http2_client};
 
 pub mod by_hand;
 pub mod texts;
@@ -105,6 +105,21 @@ impl<V: Vendor> Customer<V> {
 
     pub async fn succeeds(&self) {
         assert_eq!(self.call().await.unwrap(), StatusCode::OK);
+    }
+
+    /// What was sent to get the first token.
+    pub async fn first_token_request(&self) -> Wire {
+        self.succeeds().await;
+        self.vendor.last_token_request()
+    }
+
+    /// What was sent of a call that needs a token: with it.
+    pub async fn call_with_its_token(&self) -> Wire {
+        self.succeeds().await;
+        let token = self.cache().cached().unwrap();
+        let call = self.vendor.last_call();
+        assert_eq!(call.bearer(), Some(token.expose_secret()));
+        call
     }
 
     /// The failure that a call ends in.
