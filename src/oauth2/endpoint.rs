@@ -1,34 +1,69 @@
-use std::future::poll_fn;
+use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::Uri;
 use http::uri::Scheme;
-use http::{Request, Response, StatusCode, Uri};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use tower_service::Service;
 
-use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
-use super::request::GrantRequest;
-use super::response;
-use super::wire::Wire;
-use crate::error::BoxError;
 use crate::origin::is_loopback;
-use crate::token::AccessToken;
 
-/// An answer is read up to here. Real ones have a few KiB.
-const LIMIT: usize = 1024 * 1024;
-
-/// Where tokens are asked for.
+/// Where a token endpoint is: its URL.
+///
+/// ```
+/// use tower_bearer::oauth2::TokenEndpoint;
+///
+/// let endpoint = TokenEndpoint::from("https://id.example.com/token");
+/// # let _ = endpoint;
+/// ```
+///
+/// Checked when the provider is built: an absolute `https` URL without user, password and fragment
+/// (RFC 6749 §3.2), or of `http` on this host.
 #[derive(Clone)]
-pub(super) struct TokenEndpoint {
-    uri: Uri,
-    name: Arc<str>,
+pub struct TokenEndpoint {
+    url: String,
 }
 
 impl TokenEndpoint {
-    pub(super) fn parse(url: &str, insecure_http: bool) -> Result<Self, InvalidConfig> {
+    pub(crate) fn parse(&self, insecure_http: bool) -> Result<Endpoint, InvalidConfig> {
+        Endpoint::parse(&self.url, insecure_http)
+    }
+}
+
+impl From<&str> for TokenEndpoint {
+    fn from(url: &str) -> Self {
+        url.to_owned().into()
+    }
+}
+
+impl From<&String> for TokenEndpoint {
+    fn from(url: &String) -> Self {
+        url.clone().into()
+    }
+}
+
+impl From<String> for TokenEndpoint {
+    fn from(url: String) -> Self {
+        Self { url }
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not parsed yet, and may hold a password.
+        f.debug_struct("TokenEndpoint").finish_non_exhaustive()
+    }
+}
+
+/// Where tokens are asked for.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    uri: Uri,
+    name: Arc<str>,
+    audience: Arc<str>,
+}
+
+impl Endpoint {
+    pub(crate) fn parse(url: &str, insecure_http: bool) -> Result<Self, InvalidConfig> {
         let invalid = || InvalidConfig::new(InvalidConfigKind::TokenEndpoint);
         // `Uri` drops a fragment without a word.
         if !url.is_ascii() || url.contains('#') {
@@ -58,72 +93,27 @@ impl TokenEndpoint {
 
         // Without the query, which may hold a key.
         let name = format!("{scheme}://{authority}{}", uri.path()).into();
-        Ok(Self { uri, name })
+        let audience = url.into();
+        Ok(Self {
+            uri,
+            name,
+            audience,
+        })
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Scheme, host, port and path.
-    pub(super) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub(super) async fn send<T, B>(
-        &self,
-        transport: T,
-        request: GrantRequest,
-        wire: &Wire,
-    ) -> Result<AccessToken, TokenEndpointError>
-    where
-        T: Service<Request<Full<Bytes>>, Response = Response<B>>,
-        T::Error: Into<BoxError>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let (request, redactor) = request.into_http(self.uri.clone(), wire);
-        let response = call(transport, request)
-            .await
-            .map_err(|error| transport_error(error.into()))?;
-
-        let (parts, body) = response.into_parts();
-        if parts.status.is_redirection() {
-            return Err(response::redirected(&parts));
-        }
-        let body = match read(body, parts.status).await {
-            Ok(body) => body,
-            // That we are refused, and for how long, is known without the text.
-            Err(_) if !parts.status.is_success() => Bytes::new(),
-            Err(error) => return Err(error),
-        };
-        response::parse(&parts, &body, &redactor)
+    /// Whom an assertion is for: the URL as it was given (RFC 7523 §3, item 3).
+    pub(crate) fn audience(&self) -> &Arc<str> {
+        &self.audience
     }
-}
-
-/// Calls the instance that was polled ready, and drops it before waiting for the answer.
-async fn call<T, R>(mut transport: T, request: R) -> Result<T::Response, T::Error>
-where
-    T: Service<R>,
-{
-    poll_fn(|cx| transport.poll_ready(cx)).await?;
-    let answer = transport.call(request);
-    drop(transport);
-    answer.await
-}
-
-async fn read<B>(body: B, status: StatusCode) -> Result<Bytes, TokenEndpointError>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    match Limited::new(body, LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(TokenEndpointError::new(TokenEndpointErrorKind::TooLarge).with_status(status))
-        }
-        Err(error) => Err(transport_error(error).with_status(status)),
-    }
-}
-
-fn transport_error(source: BoxError) -> TokenEndpointError {
-    TokenEndpointError::new(TokenEndpointErrorKind::Transport).with_source(source)
 }
 
 #[cfg(test)]
@@ -131,7 +121,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<String, InvalidConfigKind> {
-        let endpoint = TokenEndpoint::parse(url, false).map_err(|error| error.kind())?;
+        let endpoint = Endpoint::parse(url, false).map_err(|error| error.kind())?;
         Ok(endpoint.name().to_string())
     }
 
@@ -154,7 +144,7 @@ mod tests {
             "http://[::2]/token",
         ] {
             assert_eq!(parse(url), Err(InvalidConfigKind::InsecureHttp), "{url}");
-            assert!(TokenEndpoint::parse(url, true).is_ok(), "{url}");
+            assert!(Endpoint::parse(url, true).is_ok(), "{url}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::answer::redact::Redactor;
 use crate::error::{BoxError, FetchError, FetchErrorKind};
 
 /// A token endpoint did not give a usable token.
@@ -48,12 +49,12 @@ struct Inner {
 
 /// What a server says of why it refuses (RFC 6749 §5.2), fit to be shown.
 #[derive(Default)]
-pub(super) struct Refusal {
-    pub(super) error: Option<String>,
-    pub(super) error_description: Option<String>,
-    pub(super) error_uri: Option<String>,
+pub(crate) struct Refusal {
+    pub(crate) error: Option<String>,
+    pub(crate) error_description: Option<String>,
+    pub(crate) error_uri: Option<String>,
     /// A piece of the body, if it is not what RFC 6749 says.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// What a [`TokenEndpointError`] is about.
@@ -65,6 +66,8 @@ pub enum TokenEndpointErrorKind {
     NotSent,
     /// Nothing was sent: the client secret could not be read, or cannot be right.
     ClientSecret,
+    /// Nothing was sent: an assertion could not be made, or is none.
+    Assertion,
     /// The transport failed, before or within the answer.
     Transport,
     /// The server refused, by its status or by an `error` in its answer.
@@ -81,6 +84,8 @@ pub enum TokenEndpointErrorKind {
     InvalidToken,
     /// The `token_type` is not `Bearer`.
     UnsupportedTokenType,
+    /// The token is for fewer scopes than were asked for.
+    ScopesNotGranted,
 }
 
 impl TokenEndpointError {
@@ -111,9 +116,11 @@ impl TokenEndpointError {
         self.inner.refusal.error_uri.as_deref()
     }
 
-    pub(super) fn new(kind: TokenEndpointErrorKind) -> Self {
+    pub(crate) fn new(kind: TokenEndpointErrorKind) -> Self {
         let concerns = match kind {
-            TokenEndpointErrorKind::NotSent => FetchErrorKind::InvalidRequest,
+            TokenEndpointErrorKind::NotSent | TokenEndpointErrorKind::ScopesNotGranted => {
+                FetchErrorKind::InvalidRequest
+            }
             _ => FetchErrorKind::Unavailable,
         };
         Self {
@@ -130,34 +137,41 @@ impl TokenEndpointError {
         }
     }
 
-    pub(super) fn rejected(refusal: Refusal, concerns: FetchErrorKind) -> Self {
+    pub(crate) fn rejected(refusal: Refusal, concerns: FetchErrorKind) -> Self {
         let mut error = Self::new(TokenEndpointErrorKind::Rejected);
         error.inner.refusal = refusal;
         error.inner.concerns = concerns;
         error
     }
 
-    pub(super) fn at(mut self, endpoint: &Arc<str>) -> Self {
+    /// `missing` is what we asked for, and no text of a server.
+    pub(crate) fn scopes_not_granted(missing: &str) -> Self {
+        let mut error = Self::new(TokenEndpointErrorKind::ScopesNotGranted);
+        error.inner.refusal.text = Some(Redactor::new(Vec::new()).clean(missing));
+        error
+    }
+
+    pub(crate) fn at(mut self, endpoint: &Arc<str>) -> Self {
         self.inner.endpoint = Some(Arc::clone(endpoint));
         self
     }
 
-    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
         self
     }
 
-    pub(super) fn with_content_encoding(mut self, encoding: Option<&'static str>) -> Self {
+    pub(crate) fn with_content_encoding(mut self, encoding: Option<&'static str>) -> Self {
         self.inner.content_encoding = encoding;
         self
     }
 
-    pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.inner.retry_after = retry_after;
         self
     }
 
-    pub(super) fn with_source(mut self, source: BoxError) -> Self {
+    pub(crate) fn with_source(mut self, source: BoxError) -> Self {
         self.inner.source = Some(source);
         self
     }
@@ -197,6 +211,9 @@ impl fmt::Display for TokenEndpointError {
                 " was not asked: the client secret could not be read, is empty, or has control \
                  characters (is there a line break to trim?)"
             }
+            TokenEndpointErrorKind::Assertion => {
+                " was not asked: the assertion could not be made, is empty, or has white space in it"
+            }
             TokenEndpointErrorKind::Transport => ": the connection failed",
             TokenEndpointErrorKind::Rejected => " refused",
             TokenEndpointErrorKind::Redirected => {
@@ -214,6 +231,10 @@ impl fmt::Display for TokenEndpointError {
             TokenEndpointErrorKind::UnsupportedTokenType => {
                 " answered with a token whose token_type is not Bearer"
             }
+            TokenEndpointErrorKind::ScopesNotGranted => {
+                " granted fewer scopes than were asked for (`with_fewer_scopes_accepted` takes the \
+                 token all the same); it lacks"
+            }
         })?;
         if let Some(kind) = inner.io_error_kind() {
             write!(f, ": {kind}")?;
@@ -224,7 +245,14 @@ impl fmt::Display for TokenEndpointError {
                 " (its content-encoding is {encoding}; let the transport decode it)"
             )?;
         }
-        inner.refusal.fmt(f)
+        inner.refusal.fmt(f)?;
+        if inner.kind == TokenEndpointErrorKind::Rejected && inner.refusal.is_silent() {
+            f.write_str(
+                " and did not say why; check the client id and secret, how the server wants them \
+                 (`ClientAuth`), and the URL",
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -248,6 +276,12 @@ impl Inner {
     }
 }
 
+impl Refusal {
+    fn is_silent(&self) -> bool {
+        self.error.is_none() && self.text.is_none()
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts = [&self.error, &self.error_description, &self.text];
@@ -263,7 +297,11 @@ impl fmt::Display for Refusal {
                  (`ClientAuth`)"
             }
             Some("unauthorized_client" | "unsupported_grant_type") => {
-                "; the client credentials grant must be enabled for this client"
+                "; this grant must be enabled for this client"
+            }
+            Some("invalid_grant") => {
+                "; what the token was asked for by (a refresh token, an assertion) has ended, was \
+                 revoked or used before, or is not this client's"
             }
             Some("invalid_scope") => "; check which scopes this client may ask for",
             Some("invalid_target") => "; check the resource and the audience",

@@ -6,9 +6,9 @@ use http::Response;
 use http::header::HeaderMap;
 use zeroize::Zeroizing;
 
+use super::answer::redact::Redactor;
+use super::answer::{lifetime, response, retry_after};
 use super::error::TokenEndpointError;
-use super::redact::Redactor;
-use super::{jwt, response, retry_after};
 use crate::token::AccessToken;
 
 /// Reads the answer of a token endpoint that was sent `secrets`.
@@ -18,12 +18,13 @@ pub fn token_response(
 ) -> Result<AccessToken, TokenEndpointError> {
     let secrets = secrets.iter().map(|it| Zeroizing::new((*it).to_owned()));
     let (parts, body) = response.into_parts();
-    response::parse(&parts, body, &Redactor::new(secrets.collect()))
+    let answer = response::parse(&parts, body, &Redactor::new(secrets.collect()))?;
+    Ok(answer.token)
 }
 
 /// What a JWT says of its lifetime in an answer of that `date`.
 pub fn jwt_lifetime(token: &str, date: Option<SystemTime>) -> Option<Duration> {
-    jwt::lifetime(token, date)
+    lifetime::of_jwt(token, date)
 }
 
 /// How long to stay away.

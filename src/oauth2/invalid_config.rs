@@ -32,7 +32,7 @@ impl InvalidConfig {
         self.kind
     }
 
-    pub(super) fn new(kind: InvalidConfigKind) -> Self {
+    pub(crate) fn new(kind: InvalidConfigKind) -> Self {
         Self { kind }
     }
 }

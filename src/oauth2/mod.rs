@@ -30,7 +30,7 @@
 //! # Security
 //!
 //! - A token endpoint is `https`, loopback excepted (RFC 6749 §3.2). Anything else needs
-//!   [`with_insecure_http`](ClientCredentialsBuilder::with_insecure_http).
+//!   [`with_insecure_http`](GrantBuilder::with_insecure_http).
 //! - Its redirects are errors and never followed. A transport must not follow them either, since they
 //!   would take the client secret along.
 //! - Token requests carry [`PassThrough`](crate::provider::PassThrough): a transport that is itself
@@ -41,26 +41,21 @@
 //!   copies, and the answer it reads, is beyond our reach.
 
 mod answer;
-mod builder;
-mod client_auth;
-mod client_credentials;
-mod client_secret;
+mod client;
 mod endpoint;
 mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod grants;
 mod invalid_config;
-mod jwt;
-mod redact;
-mod refusal;
-mod request;
-mod response;
-mod retry_after;
-mod wire;
+mod transport;
 
-pub use self::builder::ClientCredentialsBuilder;
-pub use self::client_auth::ClientAuth;
-pub use self::client_credentials::ClientCredentials;
-pub use self::client_secret::ClientSecret;
+pub use self::client::{Assertion, AssertionContext, ClientAuth, ClientSecret, Credential};
+pub use self::endpoint::TokenEndpoint;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
+pub use self::grants::{
+    ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant, Grant, GrantBuilder,
+    GrantProvider,
+};
 pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};
+pub use self::transport::Transport;

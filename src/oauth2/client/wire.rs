@@ -3,14 +3,14 @@ use zeroize::Zeroizing;
 
 /// How a token request is written, where servers differ from RFC 6749.
 #[derive(Clone, Debug)]
-pub(super) struct Wire {
-    pub(super) method: Method,
-    pub(super) encoding: Encoding,
-    pub(super) scope_parameter: String,
+pub(crate) struct Wire {
+    pub(crate) method: Method,
+    pub(crate) encoding: Encoding,
+    pub(crate) scope_parameter: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// `application/x-www-form-urlencoded`, as RFC 6749 has it.
     Form,
     /// A JSON object of texts.
@@ -18,7 +18,7 @@ pub(super) enum Encoding {
 }
 
 /// Names and values, in the order in which they are sent. Equal names stand together.
-pub(super) type Parameters = [(String, Zeroizing<String>)];
+pub(crate) type Parameters = [(String, Zeroizing<String>)];
 
 impl Default for Wire {
     fn default() -> Self {
@@ -31,14 +31,14 @@ impl Default for Wire {
 }
 
 impl Encoding {
-    pub(super) fn content_type(self) -> HeaderValue {
+    pub(crate) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Form => "application/x-www-form-urlencoded",
             Self::Json => "application/json",
         })
     }
 
-    pub(super) fn encode(self, parameters: &Parameters) -> Zeroizing<String> {
+    pub(crate) fn encode(self, parameters: &Parameters) -> Zeroizing<String> {
         // Made at the greatest size it can have, so that no growing leaves a copy behind: `%XX` for a
         // byte in a form, `\u` and four digits in JSON, and what stands around a parameter.
         let sizes = parameters.iter();

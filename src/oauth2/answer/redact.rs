@@ -15,17 +15,17 @@ const DEPTH: usize = 2;
 ///
 /// A secret is found as it is and as servers echo it: encoded for forms and URLs, escaped for JSON or
 /// HTML, each character in whichever way, one over the other too.
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     secrets: Vec<Zeroizing<String>>,
 }
 
 impl Redactor {
-    pub(super) fn new(secrets: Vec<Zeroizing<String>>) -> Self {
+    pub(crate) fn new(secrets: Vec<Zeroizing<String>>) -> Self {
         Self { secrets }
     }
 
     /// Cuts out the secrets, escapes what does not print, and keeps 512 bytes, in this order.
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let mut clean = String::new();
         // Where the secret ends that was found last. Secrets may overlap.
         let mut secret_end = 0;

@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use super::request::GrantRequest;
 
-/// How a client authenticates at the token endpoint (RFC 6749 §2.3).
+/// How a client sends its secret to the token endpoint (RFC 6749 §2.3.1).
+///
+/// Of no meaning for a client that has none: see [`Credential`](super::Credential).
 ///
 /// ```
 /// use tower_bearer::oauth2::{ClientAuth, ClientCredentials};
@@ -33,7 +35,7 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
-    pub(super) fn apply(self, id: &str, secret: &Zeroizing<String>, request: &mut GrantRequest) {
+    pub(crate) fn apply(self, id: &str, secret: &Zeroizing<String>, request: &mut GrantRequest) {
         match self {
             Self::Basic => request.authorize(&basic(&encode(id), &encode(secret)), secret),
             Self::BasicRaw => request.authorize(&basic(id, secret), secret),
@@ -59,7 +61,7 @@ fn basic(id: &str, secret: &str) -> Zeroizing<String> {
 }
 
 /// Form-encodes so that a decoder of URLs that knows nothing of forms gets the same.
-pub(super) fn encode(text: &str) -> Zeroizing<String> {
+pub(crate) fn encode(text: &str) -> Zeroizing<String> {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
@@ -72,7 +74,7 @@ pub(super) fn encode(text: &str) -> Zeroizing<String> {
 }
 
 /// `Authorization: Basic …`, marked sensitive.
-pub(super) fn basic_header(credential: &str) -> HeaderValue {
+pub(crate) fn basic_header(credential: &str) -> HeaderValue {
     const SCHEME: &str = "Basic ";
 
     let mut text = Zeroizing::new(String::with_capacity(SCHEME.len() + credential.len()));

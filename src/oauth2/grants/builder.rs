@@ -5,72 +5,89 @@ use std::sync::Mutex;
 use http::Method;
 use zeroize::Zeroizing;
 
-use super::client_auth::ClientAuth;
-use super::client_credentials::{ClientCredentials, Config, Grant};
-use super::client_secret::ClientSecret;
-use super::endpoint::TokenEndpoint;
-use super::invalid_config::InvalidConfig;
-use super::wire::{Encoding, Wire};
+use super::{Grant, GrantProvider};
+use crate::oauth2::client::{Client, ClientAuth, Credential, Encoding, TokenClient, Wire};
+use crate::oauth2::endpoint::TokenEndpoint;
+use crate::oauth2::invalid_config::InvalidConfig;
 use crate::provider::TokenRequest;
 
-/// Configures [`ClientCredentials`].
+/// Configures a [`GrantProvider`].
+///
+/// ```
+/// use tower_bearer::oauth2::ClientCredentials;
+///
+/// let builder = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+///     .with_scope("orders:read")
+///     .with_resource("https://api.example.com");
+/// # let _ = builder;
+/// ```
 #[derive(Clone)]
-pub struct ClientCredentialsBuilder {
-    token_endpoint: String,
+pub struct GrantBuilder<G> {
+    token_endpoint: TokenEndpoint,
     insecure_http: bool,
-    grant: Grant,
+    client: Client,
+    grant: G,
 }
 
-impl ClientCredentials<()> {
-    /// Starts with what every client has: where to ask, as whom, and the secret.
-    ///
-    /// All of it is checked by [`build`](ClientCredentialsBuilder::build).
-    pub fn builder(
-        token_endpoint: &str,
-        client_id: impl Into<String>,
-        client_secret: impl Into<ClientSecret>,
-    ) -> ClientCredentialsBuilder {
-        ClientCredentialsBuilder {
-            token_endpoint: token_endpoint.to_owned(),
+impl<G: Grant> GrantBuilder<G> {
+    pub(super) fn new(token_endpoint: impl Into<TokenEndpoint>, grant: G) -> Self {
+        Self {
+            token_endpoint: token_endpoint.into(),
             insecure_http: false,
-            grant: Grant {
-                client_id: client_id.into(),
-                client_secret: client_secret.into(),
-                client_auth: ClientAuth::default(),
+            client: Client {
+                id: None,
+                credential: Credential::none(),
+                auth: ClientAuth::default(),
                 defaults: TokenRequest::default(),
                 wire: Wire::default(),
                 parameters: BTreeMap::new(),
+                accepts_fewer_scopes: false,
+                own: G::PARAMETERS,
             },
+            grant,
         }
     }
-}
 
-impl ClientCredentialsBuilder {
-    /// How the client authenticates; [`ClientAuth::Basic`] unless set.
+    pub(super) fn with_client(
+        mut self,
+        client_id: impl Into<String>,
+        credential: impl Into<Credential>,
+    ) -> Self {
+        self.client.id = Some(client_id.into().into());
+        self.client.credential = credential.into();
+        self
+    }
+
+    #[allow(dead_code, reason = "for grants with settings of their own")]
+    pub(super) fn grant_mut(&mut self) -> &mut G {
+        &mut self.grant
+    }
+
+    /// How the client sends its secret; [`ClientAuth::Basic`] unless set.
     #[must_use]
     pub fn with_client_auth(mut self, client_auth: ClientAuth) -> Self {
-        self.grant.client_auth = client_auth;
+        self.client.auth = client_auth;
         self
     }
 
     /// Adds default scopes: one, or several separated by spaces (RFC 6749 §3.3).
     #[must_use]
     pub fn with_scope(mut self, scope: &str) -> Self {
-        self.grant.defaults = self.grant.defaults.with_scope(scope);
+        self.client.defaults = self.client.defaults.with_scope(scope);
         self
     }
 
     /// Adds a default target resource (RFC 8707 §2). There can be several.
     #[must_use]
     pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
-        self.grant.defaults = self.grant.defaults.with_resource(resource);
+        self.client.defaults = self.client.defaults.with_resource(resource);
         self
     }
 
     /// Sets the default audience, where an issuer takes a parameter of that name.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        self.grant.defaults = self.grant.defaults.with_audience(audience);
+        self.client.defaults = self.client.defaults.with_audience(audience);
         self
     }
 
@@ -80,7 +97,7 @@ impl ClientCredentialsBuilder {
     #[must_use]
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let value = Zeroizing::new(value.into());
-        self.grant.parameters.insert(name.into(), value);
+        self.client.parameters.insert(name.into(), value);
         self
     }
 
@@ -89,7 +106,7 @@ impl ClientCredentialsBuilder {
     /// Some servers want `GET` with a body.
     #[must_use]
     pub fn with_method(mut self, method: Method) -> Self {
-        self.grant.wire.method = method;
+        self.client.wire.method = method;
         self
     }
 
@@ -98,14 +115,25 @@ impl ClientCredentialsBuilder {
     /// With [`ClientAuth::Post`] the client id and secret are among them.
     #[must_use]
     pub fn with_json_body(mut self) -> Self {
-        self.grant.wire.encoding = Encoding::Json;
+        self.client.wire.encoding = Encoding::Json;
         self
     }
 
     /// Sends the scopes under another name than `scope`.
     #[must_use]
     pub fn with_scope_parameter(mut self, name: impl Into<String>) -> Self {
-        self.grant.wire.scope_parameter = name.into();
+        self.client.wire.scope_parameter = name.into();
+        self
+    }
+
+    /// Accepts a token for fewer scopes than were asked for.
+    ///
+    /// Without this, an answer whose `scope` (RFC 6749 §5.1) lacks one of them is an error that names it.
+    /// Of use where a server calls scopes by other names in its answers. An answer without a `scope` means
+    /// that all were granted.
+    #[must_use]
+    pub fn with_fewer_scopes_accepted(mut self) -> Self {
+        self.client.accepts_fewer_scopes = true;
         self
     }
 
@@ -132,32 +160,35 @@ impl ClientCredentialsBuilder {
     /// # Security
     ///
     /// The transport must not follow redirects, since the client secret would go along.
-    pub fn build<T>(self, transport: T) -> Result<ClientCredentials<T>, InvalidConfig> {
-        let endpoint = TokenEndpoint::parse(&self.token_endpoint, self.insecure_http)?;
+    pub fn build<T>(self, transport: T) -> Result<GrantProvider<G, T>, InvalidConfig> {
+        let endpoint = self.token_endpoint.parse(self.insecure_http)?;
+        self.client.validate()?;
         self.grant.validate()?;
-        Ok(ClientCredentials {
-            config: Config {
+        Ok(GrantProvider {
+            grant: self.grant,
+            client: TokenClient {
                 endpoint,
-                grant: self.grant,
+                client: self.client,
+                transport: Mutex::new(transport),
             },
-            transport: Mutex::new(transport),
         })
     }
 }
 
-impl fmt::Debug for ClientCredentialsBuilder {
+impl<G: Grant> fmt::Debug for GrantBuilder<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The endpoint is not parsed yet and may hold a password.
-        f.debug_struct("ClientCredentialsBuilder")
-            .field("client_auth", &self.grant.client_auth)
+        f.debug_struct("GrantBuilder")
+            .field("grant_type", &G::TYPE)
+            .field("credential", &self.client.credential)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::invalid_config::InvalidConfigKind;
     use super::*;
+    use crate::oauth2::invalid_config::InvalidConfigKind;
+    use crate::oauth2::{ClientCredentials, ClientCredentialsBuilder};
 
     fn builder() -> ClientCredentialsBuilder {
         ClientCredentials::builder("https://id.example.com/token?key=hunter2", "me", "hunter2")
@@ -236,7 +267,7 @@ mod tests {
         let builder = builder().with_parameter("password", "hunter2");
         let debug = format!(
             "{builder:?} {:?} {:?}",
-            builder.grant.client_secret,
+            builder.client.credential,
             builder.clone().build(())
         );
 

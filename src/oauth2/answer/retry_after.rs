@@ -4,7 +4,7 @@ use http::HeaderValue;
 use http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 /// How long to stay away (RFC 9110 §10.2.3), if that is any time at all.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = header(headers, RETRY_AFTER)?;
     let after = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit mean very long.
@@ -21,7 +21,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What the server's clock said (RFC 9110 §6.6.1).
-pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(header(headers, DATE)?).ok()
 }
 

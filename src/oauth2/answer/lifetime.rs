@@ -29,7 +29,7 @@ pub(crate) fn is_signed(text: &str) -> bool {
 ///
 /// The signature is not verified: the token comes from the issuer, over TLS, and nothing but its lifetime
 /// is read.
-pub(crate) fn lifetime(token: &str, date: Option<SystemTime>) -> Option<Duration> {
+pub(crate) fn of_jwt(token: &str, date: Option<SystemTime>) -> Option<Duration> {
     let claims = object(parts(token)?[1])?;
     let claim = |name| claims.get(name).and_then(Value::as_f64);
     let end = claim("exp").filter(|end| *end < MILLISECONDS)?;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn of(claims: &str) -> Option<Duration> {
-        lifetime(&jwt(claims), None)
+        of_jwt(&jwt(claims), None)
     }
 
     #[test]
@@ -86,14 +86,14 @@ mod tests {
     #[test]
     fn with_padding() {
         let token = jwt(r#"{"exp":20,"iat":10}"#).replace(".c2ln", "==.c2ln");
-        assert_eq!(lifetime(&token, None), Some(Duration::from_secs(10)));
+        assert_eq!(of_jwt(&token, None), Some(Duration::from_secs(10)));
     }
 
     #[test]
     fn the_date_of_the_answer_stands_in_for_an_iat_that_says_nothing() {
         let at = |seconds, claims: &str| {
             let date = UNIX_EPOCH + Duration::from_secs(seconds);
-            lifetime(&jwt(claims), Some(date))
+            of_jwt(&jwt(claims), Some(date))
         };
 
         let ten = Some(Duration::from_secs(10));
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(at(100, r#"{"iat":10}"#), None);
 
         let before_1970 = Some(UNIX_EPOCH - Duration::from_secs(1));
-        assert_eq!(lifetime(&jwt(r#"{"exp":110}"#), before_1970), None);
+        assert_eq!(of_jwt(&jwt(r#"{"exp":110}"#), before_1970), None);
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             "0ab1",
             "é.é.é",
         ] {
-            assert_eq!(lifetime(token, None), None, "{token}");
+            assert_eq!(of_jwt(token, None), None, "{token}");
         }
     }
 }

@@ -3,13 +3,13 @@
 use http::StatusCode;
 use zeroize::Zeroizing;
 
-use super::answer::Answer;
-use super::error::{Refusal, TokenEndpointError};
+use super::members::Answer;
 use super::redact::Redactor;
 use crate::error::FetchErrorKind;
+use crate::oauth2::error::{Refusal, TokenEndpointError};
 
 /// A refusal by status.
-pub(super) fn by_status(
+pub(crate) fn by_status(
     status: StatusCode,
     answer: Option<&Answer<'_>>,
     body: &[u8],
@@ -37,7 +37,7 @@ pub(super) fn by_status(
 }
 
 /// A refusal in an answer that should hold a token: quoted no further than by a code that we know.
-pub(super) fn under_success(answer: &Answer<'_>) -> TokenEndpointError {
+pub(crate) fn under_success(answer: &Answer<'_>) -> TokenEndpointError {
     let code = answer.text("error");
     let code = code.as_ref().and_then(|code| known_code(code));
     let refusal = Refusal {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::error::{TokenEndpointError, TokenEndpointErrorKind};
-use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use crate::error::BoxError;
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 
 /// A client secret: fixed, or read for every fetch so that it can rotate.
 ///
@@ -53,7 +53,7 @@ impl ClientSecret {
     }
 
     /// Checks what can be checked without reading.
-    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
+    pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
         match &self.inner {
             Inner::Fixed(secret) if !is_valid(secret) => {
                 Err(InvalidConfig::new(InvalidConfigKind::ClientSecret))
@@ -62,7 +62,7 @@ impl ClientSecret {
         }
     }
 
-    pub(super) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
+    pub(crate) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
         let error = || TokenEndpointError::new(TokenEndpointErrorKind::ClientSecret);
         match &self.inner {
             Inner::Fixed(secret) => Ok(secret.clone()),

@@ -2,30 +2,66 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::response::Parts;
+use zeroize::Zeroizing;
 
-use super::answer::Answer;
-use super::error::{TokenEndpointError, TokenEndpointErrorKind};
-use super::jwt;
+use super::lifetime;
+use super::members::Answer;
 use super::redact::Redactor;
 use super::refusal;
 use super::retry_after::{date, retry_after};
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::token::AccessToken;
 
+/// What a token endpoint gives (RFC 6749 §5.1).
+pub(crate) struct TokenAnswer {
+    pub(crate) token: AccessToken,
+    pub(crate) refresh_token: Option<Zeroizing<String>>,
+    /// What was granted, if the answer says so.
+    scope: Option<Vec<String>>,
+}
+
+impl TokenAnswer {
+    /// Whether all of `wanted` was granted. If the answer does not say, it was (RFC 6749 §5.1).
+    pub(crate) fn has_scopes<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> Result<(), TokenEndpointError> {
+        let Some(granted) = &self.scope else {
+            return Ok(());
+        };
+        let missing: Vec<_> = wanted
+            .filter(|wanted| !granted.iter().any(|granted| granted == wanted))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(TokenEndpointError::scopes_not_granted(&missing.join(" ")))
+    }
+}
+
 /// Reads what a token endpoint answered (RFC 6749 §5).
-pub(super) fn parse(
+pub(crate) fn parse(
     parts: &Parts,
     body: &[u8],
     redactor: &Redactor,
-) -> Result<AccessToken, TokenEndpointError> {
+) -> Result<TokenAnswer, TokenEndpointError> {
+    if parts.status.is_redirection() {
+        return Err(redirected(parts));
+    }
     let answer = Answer::parse(body);
     if parts.status.is_success() {
         let date = date(&parts.headers);
         let token = match &answer {
             Some(answer) => token(answer, date),
-            None => bare_jwt(body, date).ok_or_else(|| {
-                TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
-                    .with_content_encoding(content_encoding(&parts.headers))
-            }),
+            None => match bare_jwt(body, date) {
+                Some(token) => Ok(TokenAnswer {
+                    token,
+                    refresh_token: None,
+                    scope: None,
+                }),
+                None => Err(TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
+                    .with_content_encoding(content_encoding(&parts.headers))),
+            },
         };
         token.map_err(|error| error.with_status(parts.status))
     } else {
@@ -37,13 +73,13 @@ pub(super) fn parse(
 }
 
 /// A redirect is an error, whatever its body.
-pub(super) fn redirected(parts: &Parts) -> TokenEndpointError {
+fn redirected(parts: &Parts) -> TokenEndpointError {
     TokenEndpointError::new(TokenEndpointErrorKind::Redirected)
         .with_status(parts.status)
         .with_retry_after(retry_after(&parts.headers))
 }
 
-fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<AccessToken, TokenEndpointError> {
+fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<TokenAnswer, TokenEndpointError> {
     if answer.get("error").is_some() {
         return Err(refusal::under_success(answer));
     }
@@ -55,7 +91,11 @@ fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<AccessToken, T
     // Required by RFC 6749 §5.1 and yet left out by some.
     if answer.has("token_type") {
         let token_type = answer.text("token_type");
-        if !token_type.is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
+        // `access_token` is what some say, by mistake, and mean a bearer token.
+        let is_bearer = |it: Zeroizing<String>| {
+            it.eq_ignore_ascii_case("bearer") || it.eq_ignore_ascii_case("access_token")
+        };
+        if !token_type.is_some_and(is_bearer) {
             return Err(TokenEndpointError::new(
                 TokenEndpointErrorKind::UnsupportedTokenType,
             ));
@@ -67,10 +107,14 @@ fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<AccessToken, T
     let lifetime = answer
         .get("expires_in")
         .and_then(seconds)
-        .or_else(|| jwt::lifetime(token.expose_secret(), date));
-    Ok(match lifetime {
-        Some(lifetime) => token.with_expires_in(lifetime),
-        None => token,
+        .or_else(|| lifetime::of_jwt(token.expose_secret(), date));
+    Ok(TokenAnswer {
+        token: match lifetime {
+            Some(lifetime) => token.with_expires_in(lifetime),
+            None => token,
+        },
+        refresh_token: answer.text("refresh_token"),
+        scope: answer.texts("scope"),
     })
 }
 
@@ -81,11 +125,11 @@ fn bare_jwt(body: &[u8], date: Option<SystemTime>) -> Option<AccessToken> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or(text);
-    if !jwt::is_signed(text) {
+    if !lifetime::is_signed(text) {
         return None;
     }
     let token = AccessToken::new(text).ok()?;
-    Some(match jwt::lifetime(text, date) {
+    Some(match lifetime::of_jwt(text, date) {
         Some(lifetime) => token.with_expires_in(lifetime),
         None => token,
     })
@@ -136,7 +180,8 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        parse(&parts, body.as_bytes(), &Redactor::new(Vec::new()))
+        let answer = parse(&parts, body.as_bytes(), &Redactor::new(Vec::new()))?;
+        Ok(answer.token)
     }
 
     fn lifetime(expires_in: &str) -> Lifetime {
@@ -217,7 +262,7 @@ mod tests {
             let answer = parse(&parts, body.as_bytes(), &Redactor::new(Vec::new())).unwrap();
 
             let ten = Lifetime::For(Duration::from_secs(10));
-            assert_eq!(answer.lifetime(), ten);
+            assert_eq!(answer.token.lifetime(), ten);
         }
         let undated = answer(200, token).unwrap();
         assert_eq!(undated.lifetime(), Lifetime::Unknown);

@@ -4,20 +4,20 @@ use http::{HeaderValue, Request, Uri};
 use http_body_util::Full;
 use zeroize::Zeroizing;
 
-use super::client_auth::basic_header;
-use super::redact::Redactor;
+use super::auth::basic_header;
 use super::wire::Wire;
+use crate::oauth2::answer::redact::Redactor;
 use crate::provider::PassThrough;
 
 /// One token request: the parameters of the grant and how the client authenticates.
-pub(super) struct GrantRequest {
+pub(crate) struct GrantRequest {
     parameters: Vec<(String, Zeroizing<String>)>,
     authorization: Option<HeaderValue>,
     secrets: Vec<Zeroizing<String>>,
 }
 
 impl GrantRequest {
-    pub(super) fn new(grant_type: &str) -> Self {
+    pub(crate) fn new(grant_type: &str) -> Self {
         let mut request = Self {
             parameters: Vec::new(),
             authorization: None,
@@ -27,7 +27,13 @@ impl GrantRequest {
         request
     }
 
-    pub(super) fn add(&mut self, name: &str, value: &str) {
+    /// Adds a parameter of the grant itself.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.add(name, value);
+        self
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         let value = Zeroizing::new(value.to_owned());
         if is_secret(name) {
             self.secrets.push(value.clone());
@@ -36,7 +42,7 @@ impl GrantRequest {
     }
 
     /// Sends `credential` by HTTP Basic. It is made of `secret`.
-    pub(super) fn authorize(&mut self, credential: &str, secret: &Zeroizing<String>) {
+    pub(crate) fn authorize(&mut self, credential: &str, secret: &Zeroizing<String>) {
         self.authorization = Some(basic_header(credential));
         // It may come back without its padding, or in the alphabet for URLs.
         let unpadded = credential.trim_end_matches('=');
@@ -47,7 +53,7 @@ impl GrantRequest {
     }
 
     /// What to send, and what cuts its secrets out of the answer.
-    pub(super) fn into_http(self, uri: Uri, wire: &Wire) -> (Request<Full<Bytes>>, Redactor) {
+    pub(crate) fn into_http(self, uri: Uri, wire: &Wire) -> (Request<Full<Bytes>>, Redactor) {
         let body = wire.encoding.encode(&self.parameters);
         let mut secrets = self.secrets;
         if self.parameters.iter().any(|(name, _)| is_secret(name)) {

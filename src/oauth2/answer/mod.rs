@@ -1,0 +1,8 @@
+//! What a token endpoint answers (RFC 6749 §5).
+
+pub(crate) mod lifetime;
+mod members;
+pub(crate) mod redact;
+mod refusal;
+pub(crate) mod response;
+pub(crate) mod retry_after;

@@ -1,0 +1,122 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::error::BoxError;
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::provider::TokenRequest;
+
+/// A JWT that is made, or read, anew for every token request: to authenticate the client (RFC 7523 §2.2),
+/// or as the grant itself (§2.1).
+///
+/// ```
+/// use tower_bearer::oauth2::{Assertion, ClientCredentials};
+///
+/// // A token that the platform keeps in a file, such as a Kubernetes service account's.
+/// let assertion = Assertion::from_fn(|_cx| async {
+///     let text = tokio::fs::read_to_string("/var/run/secrets/tokens/id").await?;
+///     Ok(text.trim_end().to_owned())
+/// });
+/// let builder = ClientCredentials::builder("https://id.example.com/token", "my-service", assertion);
+/// # let _ = builder;
+/// ```
+///
+/// # Security
+///
+/// Zeroed when its request has been made.
+#[derive(Clone)]
+pub struct Assertion {
+    make: Arc<dyn Fn(AssertionContext) -> BoxFuture + Send + Sync>,
+    audience: Option<Arc<str>>,
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+
+/// What an [`Assertion`] is made for.
+#[derive(Clone, Debug)]
+pub struct AssertionContext {
+    client_id: Option<Arc<str>>,
+    audience: Arc<str>,
+    token_request: TokenRequest,
+}
+
+impl Assertion {
+    /// Makes the assertion by a closure, once for every token request.
+    ///
+    /// If it fails, so does the fetch, as one that may get better by itself.
+    pub fn from_fn<F, Fut>(f: F) -> Self
+    where
+        F: Fn(AssertionContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        Self {
+            make: Arc::new(move |cx| Box::pin(f(cx))),
+            audience: None,
+        }
+    }
+
+    /// Sets whom the assertion is for, its `aud`.
+    ///
+    /// Unless set, that is the issuer if the token endpoint was discovered, and the URL of the token
+    /// endpoint, as it was given, if it was configured. Servers differ in what they take.
+    #[must_use]
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into().into());
+        self
+    }
+
+    pub(crate) async fn make(
+        &self,
+        mut cx: AssertionContext,
+    ) -> Result<Zeroizing<String>, TokenEndpointError> {
+        if let Some(audience) = &self.audience {
+            cx.audience = Arc::clone(audience);
+        }
+        let error = || TokenEndpointError::new(TokenEndpointErrorKind::Assertion);
+        let assertion = (self.make)(cx).await;
+        let assertion = Zeroizing::new(assertion.map_err(|source| error().with_source(source))?);
+        // A JWT is visible ASCII (RFC 7515 §7.1).
+        if assertion.is_empty() || !assertion.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(error());
+        }
+        Ok(assertion)
+    }
+}
+
+impl AssertionContext {
+    pub(crate) fn new(
+        client_id: Option<Arc<str>>,
+        audience: Arc<str>,
+        token_request: TokenRequest,
+    ) -> Self {
+        Self {
+            client_id,
+            audience,
+            token_request,
+        }
+    }
+
+    /// The client's id, which is the `iss` and `sub` of an assertion that authenticates it (RFC 7523 §3).
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Whom the assertion is for: its `aud`.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// What token is asked for, defaults included.
+    pub fn token_request(&self) -> &TokenRequest {
+        &self.token_request
+    }
+}
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assertion").finish_non_exhaustive()
+    }
+}

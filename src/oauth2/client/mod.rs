@@ -1,0 +1,16 @@
+//! Who asks at a token endpoint, and how that is written.
+
+mod assertion;
+mod auth;
+mod credential;
+pub(crate) mod request;
+mod secret;
+pub(crate) mod token_client;
+mod wire;
+
+pub use self::assertion::{Assertion, AssertionContext};
+pub use self::auth::ClientAuth;
+pub use self::credential::Credential;
+pub use self::secret::ClientSecret;
+pub(crate) use self::token_client::{Client, TokenClient};
+pub(crate) use self::wire::{Encoding, Wire};

@@ -1,0 +1,190 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::assertion::AssertionContext;
+use super::auth::ClientAuth;
+use super::credential::Credential;
+use super::request::GrantRequest;
+use super::wire::Wire;
+use crate::oauth2::answer::response::{self, TokenAnswer};
+use crate::oauth2::endpoint::Endpoint;
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
+use crate::oauth2::transport::Transport;
+use crate::provider::TokenRequest;
+
+/// Who asks, with what defaults, and how its requests are written.
+#[derive(Clone)]
+pub(crate) struct Client {
+    /// Some grants need no client.
+    pub(crate) id: Option<Arc<str>>,
+    pub(crate) credential: Credential,
+    pub(crate) auth: ClientAuth,
+    pub(crate) defaults: TokenRequest,
+    pub(crate) wire: Wire,
+    // Not in `defaults`, since they may be secrets.
+    pub(crate) parameters: BTreeMap<String, Zeroizing<String>>,
+    pub(crate) accepts_fewer_scopes: bool,
+    /// What the grant sets itself.
+    pub(crate) own: &'static [&'static str],
+}
+
+/// A client and where it asks, over what.
+pub struct TokenClient<T> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) client: Client,
+    // A mutex, so that a transport need not be `Sync`. Held to clone it, no longer.
+    pub(crate) transport: Mutex<T>,
+}
+
+impl<T: Transport> TokenClient<T> {
+    /// Where to ask now.
+    pub(crate) async fn endpoint(&self) -> Result<Endpoint, TokenEndpointError> {
+        Ok(self.endpoint.clone())
+    }
+
+    /// Asks `endpoint` by a grant, of which `request` has the parameters of its own.
+    pub(crate) async fn fetch(
+        &self,
+        endpoint: &Endpoint,
+        request: GrantRequest,
+        wanted: &TokenRequest,
+    ) -> Result<TokenAnswer, TokenEndpointError> {
+        let fetch = async {
+            let wanted = self.client.wanted(wanted)?;
+            let request = self.client.complete(request, endpoint, &wanted).await?;
+            let uri = endpoint.uri().clone();
+            let (request, redactor) = request.into_http(uri, &self.client.wire);
+            let (parts, body) = self.transport().exchange(request).await?.into_parts();
+            let answer = response::parse(&parts, &body, &redactor)?;
+            if !self.client.accepts_fewer_scopes {
+                answer.has_scopes(wanted.scopes())?;
+            }
+            Ok(answer)
+        };
+        let answer: Result<_, TokenEndpointError> = fetch.await;
+        answer.map_err(|error| error.at(endpoint.name()))
+    }
+
+    /// What the grant's assertion is made for, defaults included.
+    pub(crate) fn assertion_context(
+        &self,
+        endpoint: &Endpoint,
+        wanted: &TokenRequest,
+    ) -> Result<AssertionContext, TokenEndpointError> {
+        let wanted = self.client.wanted(wanted)?;
+        Ok(self.client.assertion_context(endpoint, &wanted))
+    }
+
+    fn transport(&self) -> T {
+        // A clone that panicked has not changed what it was to copy.
+        let transport = self.transport.lock();
+        transport.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Client {
+    pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
+        if let Some(id) = &self.id {
+            if id.trim().is_empty() || id.chars().any(char::is_control) {
+                return Err(InvalidConfig::new(InvalidConfigKind::ClientId));
+            }
+            let splits = self.credential.is_secret() && id.contains(':');
+            if splits && self.auth == ClientAuth::BasicRaw {
+                return Err(InvalidConfig::new(InvalidConfigKind::ColonInClientId));
+            }
+        }
+        self.credential.validate()?;
+        let scope = &self.wire.scope_parameter;
+        if (scope != "scope" && self.reserves(scope))
+            || self.parameters.keys().any(|name| self.sets(name))
+        {
+            return Err(InvalidConfig::new(InvalidConfigKind::ReservedParameter));
+        }
+        Ok(())
+    }
+
+    /// What is asked for: `wanted`, and what it leaves open by default.
+    fn wanted(&self, wanted: &TokenRequest) -> Result<TokenRequest, TokenEndpointError> {
+        // To leave either out would keep a token under a key that it was not fetched for.
+        if wanted.tenant().is_some() || wanted.parameters().any(|(name, _)| self.sets(name)) {
+            return Err(TokenEndpointError::new(TokenEndpointErrorKind::NotSent));
+        }
+        let mut wanted = wanted.clone();
+        if wanted.scopes().len() == 0 {
+            for scope in self.defaults.scopes() {
+                wanted = wanted.with_scope(scope);
+            }
+        }
+        if wanted.resources().len() == 0 {
+            for resource in self.defaults.resources() {
+                wanted = wanted.with_resource(resource);
+            }
+        }
+        if let (None, Some(audience)) = (wanted.audience(), self.defaults.audience()) {
+            wanted = wanted.with_audience(audience);
+        }
+        Ok(wanted)
+    }
+
+    /// Adds to a grant's own parameters who asks, and for what.
+    async fn complete(
+        &self,
+        mut request: GrantRequest,
+        endpoint: &Endpoint,
+        wanted: &TokenRequest,
+    ) -> Result<GrantRequest, TokenEndpointError> {
+        if self.id.is_some() {
+            let cx = self.assertion_context(endpoint, wanted);
+            let credential = &self.credential;
+            credential.authenticate(self.auth, cx, &mut request).await?;
+        }
+        if wanted.scopes().len() > 0 {
+            let scope: Vec<_> = wanted.scopes().collect();
+            request.add(&self.wire.scope_parameter, &scope.join(" "));
+        }
+        for resource in wanted.resources() {
+            request.add("resource", resource);
+        }
+        if let Some(audience) = wanted.audience() {
+            request.add("audience", audience);
+        }
+        let mut parameters: BTreeMap<&str, &str> = BTreeMap::new();
+        let defaults = self.parameters.iter();
+        parameters.extend(defaults.map(|(name, value)| (name.as_str(), value.as_str())));
+        parameters.extend(wanted.parameters());
+        for (name, value) in parameters {
+            request.add(name, value);
+        }
+        Ok(request)
+    }
+
+    fn assertion_context(&self, endpoint: &Endpoint, wanted: &TokenRequest) -> AssertionContext {
+        let audience = Arc::clone(endpoint.audience());
+        AssertionContext::new(self.id.clone(), audience, wanted.clone())
+    }
+
+    /// Whether that parameter is set already. Twice is not allowed (RFC 6749 §3.2).
+    fn sets(&self, name: &str) -> bool {
+        self.reserves(name) || name == self.wire.scope_parameter
+    }
+
+    /// Whether a parameter has a meaning of its own, or no name.
+    fn reserves(&self, name: &str) -> bool {
+        const ALWAYS: [&str; 7] = [
+            "",
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "scope",
+            "resource",
+            "audience",
+        ];
+        const ASSERTION: [&str; 2] = ["client_assertion", "client_assertion_type"];
+        ALWAYS.contains(&name)
+            || self.own.contains(&name)
+            || (self.credential.is_assertion() && ASSERTION.contains(&name))
+    }
+}
