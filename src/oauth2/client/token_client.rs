@@ -60,7 +60,8 @@ impl<T: Transport> TokenClient<T> {
             let (parts, body) = self.transport().exchange(request).await?.into_parts();
             let answer = response::parse(&parts, &body, &redactor)?;
             if !self.client.accepts_fewer_scopes {
-                answer.has_scopes(wanted.scopes())?;
+                let granted = answer.has_scopes(wanted.scopes());
+                granted.map_err(|error| error.with_status(parts.status))?;
             }
             Ok(answer)
         };

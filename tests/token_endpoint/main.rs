@@ -1,0 +1,16 @@
+//! The client credentials grant, against token endpoints on real sockets.
+
+#![cfg(feature = "oauth2")]
+// Helpers of tests are not tests to clippy.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod credentials;
+mod echoes;
+mod field;
+mod requests;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+mod server;
+mod support;
+mod transport;

@@ -1,0 +1,91 @@
+//! What token requests are sent over.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tower::util::BoxCloneService;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_bearer::error::{BoxError, FetchError, FetchErrorKind};
+use tower_bearer::oauth2::{ClientCredentials, TokenEndpointErrorKind as Kind};
+use tower_bearer::provider::PassThrough;
+use tower_bearer::{FetchContext, TokenProvider};
+
+use super::server::{Server, response};
+use super::support::*;
+
+#[tokio::test]
+async fn a_refused_connection_is_named_and_its_error_is_reachable() {
+    // A port that was just free. Nobody listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "http://{}/token?key=hunter2",
+        listener.local_addr().unwrap()
+    );
+    drop(listener);
+    let result = fetch(ClientCredentials::builder(&url, "me", SECRET)).await;
+
+    let error = *result.unwrap_err().downcast::<FetchError>().unwrap();
+    assert_eq!(error.kind(), FetchErrorKind::Unavailable);
+    let cause = cause(&error);
+    assert_eq!((cause.kind(), cause.status()), (Kind::Transport, None));
+    assert!(cause.to_string().contains("connection refused"), "{cause}");
+    assert!(!format!("{cause} {cause:?}").contains("hunter2"));
+    let source = cause.source().unwrap();
+    assert!(source.is::<hyper_util::client::legacy::Error>());
+}
+
+#[tokio::test]
+async fn a_connection_lost_within_the_answer_is_a_failed_transport() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"hunter2";
+    let server = Server::sending(head).await;
+    let error = failure(client(&server)).await;
+
+    assert_eq!(error.kind(), FetchErrorKind::Unavailable);
+    assert_eq!(cause(&error).kind(), Kind::Transport);
+    assert_eq!(cause(&error).status(), Some(StatusCode::OK));
+
+    let server = Server::sending("HTTP/1.1 401 No\r\ncontent-length: 100\r\n\r\nhalf").await;
+    let error = failure(client(&server)).await;
+
+    assert_eq!(error.kind(), FetchErrorKind::Denied);
+    assert_eq!(cause(&error).kind(), Kind::Rejected);
+}
+
+#[tokio::test]
+async fn only_a_transport_that_was_polled_ready_is_called() {
+    let server = Server::answering(200, TOKEN).await;
+    // Both panic when called without.
+    let transport = ServiceBuilder::new()
+        .buffer(1)
+        .concurrency_limit(1)
+        .service(hyper());
+    let transport = BoxCloneService::new(transport);
+    let provider = client(&server).build(transport).unwrap();
+
+    for _ in 0..2 {
+        let token = provider.fetch_token(FetchContext::default()).await;
+        assert_eq!(token.unwrap().expose_secret(), "issued");
+    }
+}
+
+#[tokio::test]
+async fn token_requests_are_marked_and_their_credential_is_sensitive() {
+    let seen = Arc::new(Mutex::new(None));
+    let log = Arc::clone(&seen);
+    let transport = service_fn(move |request: Request<Full<Bytes>>| {
+        *log.lock().unwrap() = Some(request);
+        async { Ok::<_, BoxError>(response(200, TOKEN)) }
+    });
+    let provider = ClientCredentials::builder("https://id.example.com/token?v=1", "me", SECRET)
+        .build(transport.boxed_clone())
+        .unwrap();
+    provider.fetch_token(FetchContext::default()).await.unwrap();
+
+    let request = seen.lock().unwrap().take().unwrap();
+    assert_eq!(request.uri(), "https://id.example.com/token?v=1");
+    assert!(request.extensions().get::<PassThrough>().is_some());
+    assert!(request.headers()["authorization"].is_sensitive());
+}
