@@ -1,7 +1,6 @@
-//! How many fetches run at once, and whether any may begin.
+//! Whether a fetch may begin: not while there is a pause, and not before there is a place.
 //!
-//! One gate a cache. It lets in four fetches on trust, and two more for each that the issuer answers, so
-//! that a dead issuer sees few requests however many keys are wanted. After a failure it lets in one.
+//! One gate a cache. After a failure it lets in one at a time.
 
 use std::fmt;
 use std::pin::pin;
@@ -11,24 +10,11 @@ use std::time::Duration;
 
 use super::clock::{Clock, Deadline, Instant};
 use super::pause::Pause;
+use super::places::Places;
 use super::turns::Turns;
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
-
-/// At most so many fetches run at once.
-const PLACES: usize = 16;
-
-/// So many may begin without one being answered. Four that fail together and one a pause are less than a
-/// dozen in the first minute.
-const MAX_CREDIT: usize = 4;
-
-/// How long a fetch has, after its time limit, to say that it failed by it. Its place must not go to one
-/// in the queue before that is known.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// So many may begin for one that was answered.
-const CREDIT_PER_ANSWER: usize = 2;
 
 pub(crate) struct Gate {
     clock: Clock,
@@ -37,18 +23,9 @@ pub(crate) struct Gate {
 }
 
 struct State {
-    running: Vec<Running>,
-    entered: u64,
-    credit: usize,
+    places: Places,
     pause: Pause,
     closed: bool,
-}
-
-struct Running {
-    number: u64,
-    /// When its time limit is well over. Should nobody drive it any more, it does not keep its place for
-    /// ever.
-    lapses_at: Instant,
 }
 
 /// A running fetch. Dropping it makes room for another.
@@ -62,9 +39,7 @@ impl Gate {
         Self {
             clock,
             state: Mutex::new(State {
-                running: Vec::new(),
-                entered: 0,
-                credit: MAX_CREDIT,
+                places: Places::new(),
                 pause: Pause::default(),
                 closed: false,
             }),
@@ -99,7 +74,7 @@ impl Gate {
                 }
                 let entered = match is_within.load(Ordering::SeqCst) {
                     true => Ok(None),
-                    false => state.enter(now, limit).map(Some),
+                    false => state.places.take(now, limit).map(Some),
                 };
                 drop(state);
                 match entered {
@@ -144,7 +119,7 @@ impl Gate {
             let mut state = self.lock();
             let over = state.pause.succeed(began);
             if !state.pause.is_failing() {
-                state.credit = MAX_CREDIT.min(state.credit + CREDIT_PER_ANSWER);
+                state.places.answered();
             }
             over
         };
@@ -157,7 +132,7 @@ impl Gate {
     pub(crate) fn failed(&self, began: Instant, now: Instant, error: FetchError) {
         let replaced = {
             let mut state = self.lock();
-            state.credit = 0;
+            state.places.failed();
             state.pause.fail(began, now, error)
         };
         discard(replaced);
@@ -191,24 +166,6 @@ impl State {
         let (error, until) = self.pause.at(now)?;
         Some((error.clone(), until))
     }
-
-    /// Takes a place, or says when one becomes free at the latest.
-    fn enter(&mut self, now: Instant, limit: Duration) -> Result<u64, Instant> {
-        self.running.retain(|running| now < running.lapses_at);
-        let lapses_at = self.running.iter().map(|running| running.lapses_at).min();
-        if let Some(lapses_at) = lapses_at {
-            if self.credit == 0 || self.running.len() == PLACES {
-                return Err(lapses_at);
-            }
-        }
-        self.credit = self.credit.saturating_sub(1);
-        self.entered += 1;
-        self.running.push(Running {
-            number: self.entered,
-            lapses_at: now.after(limit).after(GRACE),
-        });
-        Ok(self.entered)
-    }
 }
 
 impl Drop for Entered<'_> {
@@ -216,9 +173,7 @@ impl Drop for Entered<'_> {
         let Some(number) = self.number else {
             return;
         };
-        let mut state = self.gate.lock();
-        state.running.retain(|running| running.number != number);
-        drop(state);
+        self.gate.lock().places.leave(number);
         self.gate.turns.offer();
     }
 }
@@ -237,6 +192,7 @@ mod tests {
     use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 
     use super::super::clock::ManualClock;
+    use super::super::places::{GRACE, MAX_CREDIT, PLACES};
     use super::*;
 
     fn gate() -> (ManualClock, Gate) {

@@ -105,6 +105,7 @@ mod held;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod pause;
+mod places;
 mod slot;
 mod slots;
 mod turns;
