@@ -171,3 +171,26 @@ async fn grpc_rejects_a_token_under_the_status_200() {
     assert_eq!(response.body(), "welcome");
     assert_eq!(api.tokens(), ["token-1", "token-2"]);
 }
+
+#[tokio::test]
+async fn a_predicate_that_panics_breaks_its_own_request_and_no_other() {
+    let (issuer, api) = (Issuer::new(), Api::rejecting(&["token-1"]));
+    let layer = layer(&issuer).with_rejection(|status, _| {
+        assert_ne!(status, StatusCode::OK, "a predicate of somebody's");
+        status == StatusCode::UNAUTHORIZED
+    });
+    let client = layer.layer(api.clone());
+
+    // Healed, and then the predicate looks at a success.
+    let request = tokio::spawn(client.clone().oneshot(get(URL)));
+    assert!(request.await.unwrap_err().is_panic());
+    assert_eq!(api.tokens(), ["token-1", "token-2"]);
+
+    let cache = layer.cache();
+    assert_eq!(cache.token().await.unwrap(), token("token-2"));
+    let careful = layer.with_rejection(rejection::unauthorized);
+    let response = careful.layer(api.clone()).oneshot(get(URL)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(api.tokens(), ["token-2"]);
+    assert_eq!(issuer.fetches(), 2);
+}
