@@ -9,10 +9,10 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuilder};
-use tower_bearer::{BearerAuthLayer, FetchErrorKind, TokenRequest};
+use tower_bearer::{BearerAuthLayer, FetchErrorKind, TokenCache, TokenRequest};
 
 use self::emulators::buckaroo::{Answer, Buckaroo, CLIENT_ID, CLIENT_SECRET};
-use self::emulators::{Emulator, Vendor};
+use self::emulators::{Emulator, Vendor, http1_client};
 use self::vendor_support::by_hand::basic;
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
@@ -215,6 +215,21 @@ async fn scopes_that_are_not_linked_are_told_in_the_vendors_words() {
     let customer = customer_with(provider).await;
     let words = "The scopes requested are not linked to the application.";
     is_refused(&customer, StatusCode::BAD_REQUEST, words, CLIENT_SECRET).await;
+}
+
+#[tokio::test]
+async fn scopes_that_are_not_linked_can_be_told_to_concern_nobody_else() {
+    let vendor = Emulator::start(Buckaroo::with_scope_parameter("Scopes")).await;
+    let provider = provider(&vendor).with_refusals_judged_by(|refusal| {
+        let is_scope = refusal.text()?.contains("not linked to the application");
+        is_scope.then_some(FetchErrorKind::InvalidRequest)
+    });
+    let cache = TokenCache::new(provider.build(http1_client()).unwrap());
+    let unlinked = TokenRequest::default().with_scope("payments:void");
+
+    let error = cache.for_request(&unlinked).token().await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::InvalidRequest);
+    assert!(cache.token().await.is_ok());
 }
 
 #[tokio::test]

@@ -111,6 +111,14 @@ impl TokenEndpointError {
         self.inner.refusal.error_description.as_deref()
     }
 
+    /// A piece of the answer, if the server refused by a text that is not what RFC 6749 §5.2 says.
+    pub fn text(&self) -> Option<&str> {
+        match self.inner.kind {
+            TokenEndpointErrorKind::Rejected => self.inner.refusal.text.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The `error_uri` of RFC 6749 §5.2.
     pub fn error_uri(&self) -> Option<&str> {
         self.inner.refusal.error_uri.as_deref()
@@ -158,6 +166,11 @@ impl TokenEndpointError {
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
+        self
+    }
+
+    pub(crate) fn with_concerns(mut self, concerns: FetchErrorKind) -> Self {
+        self.inner.concerns = concerns;
         self
     }
 

@@ -8,12 +8,17 @@ use super::auth::ClientAuth;
 use super::credential::Credential;
 use super::request::GrantRequest;
 use super::wire::Wire;
+use crate::error::FetchErrorKind;
 use crate::oauth2::answer::response::{self, TokenAnswer};
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 use crate::oauth2::transport::Transport;
 use crate::provider::TokenRequest;
+
+/// Says what a refusal concerns.
+pub(crate) type JudgeRefusal =
+    Arc<dyn Fn(&TokenEndpointError) -> Option<FetchErrorKind> + Send + Sync>;
 
 /// Who asks, with what defaults, and how its requests are written.
 #[derive(Clone)]
@@ -27,6 +32,7 @@ pub(crate) struct Client {
     // Not in `defaults`, since they may be secrets.
     pub(crate) parameters: BTreeMap<String, Zeroizing<String>>,
     pub(crate) accepts_fewer_scopes: bool,
+    pub(crate) refusals: Option<JudgeRefusal>,
     /// What the grant sets itself.
     pub(crate) own: &'static [&'static str],
 }
@@ -66,7 +72,7 @@ impl<T: Transport> TokenClient<T> {
             Ok(answer)
         };
         let answer: Result<_, TokenEndpointError> = fetch.await;
-        answer.map_err(|error| error.at(endpoint.name()))
+        answer.map_err(|error| self.client.judge(error.at(endpoint.name())))
     }
 
     /// What the grant's assertion is made for, defaults included.
@@ -105,6 +111,15 @@ impl Client {
             return Err(InvalidConfig::new(InvalidConfigKind::ReservedParameter));
         }
         Ok(())
+    }
+
+    fn judge(&self, error: TokenEndpointError) -> TokenEndpointError {
+        let refusals = self.refusals.as_ref();
+        let refusals = refusals.filter(|_| error.kind() == TokenEndpointErrorKind::Rejected);
+        match refusals.and_then(|judge| judge(&error)) {
+            Some(concerns) => error.with_concerns(concerns),
+            None => error,
+        }
     }
 
     /// What is asked for: `wanted`, and what it leaves open by default.

@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use http::Method;
 use zeroize::Zeroizing;
 
 use super::{Grant, GrantProvider};
+use crate::error::FetchErrorKind;
 use crate::oauth2::client::{Client, ClientAuth, Credential, Encoding, TokenClient, Wire};
 use crate::oauth2::endpoint::TokenEndpoint;
+use crate::oauth2::error::TokenEndpointError;
 use crate::oauth2::invalid_config::InvalidConfig;
 use crate::provider::TokenRequest;
 
@@ -42,6 +44,7 @@ impl<G: Grant> GrantBuilder<G> {
                 wire: Wire::default(),
                 parameters: BTreeMap::new(),
                 accepts_fewer_scopes: false,
+                refusals: None,
                 own: G::PARAMETERS,
             },
             grant,
@@ -134,6 +137,37 @@ impl<G: Grant> GrantBuilder<G> {
     #[must_use]
     pub fn with_fewer_scopes_accepted(mut self) -> Self {
         self.client.accepts_fewer_scopes = true;
+        self
+    }
+
+    /// Sets what says of a refusal what it concerns, for servers that do not tell it by the codes of RFC
+    /// 6749 §5.2.
+    ///
+    /// `None` leaves it at what status and code say: see [`GrantProvider`]. Of the kinds,
+    /// [`Denied`](FetchErrorKind::Denied) pauses every key of the cache and
+    /// [`InvalidRequest`](FetchErrorKind::InvalidRequest) its own; any other counts as
+    /// [`Unavailable`](FetchErrorKind::Unavailable).
+    ///
+    /// ```
+    /// use tower_bearer::FetchErrorKind;
+    /// use tower_bearer::oauth2::{ClientCredentials, TokenEndpointError};
+    ///
+    /// // This server refuses a scope with a page of text.
+    /// fn concerns(refusal: &TokenEndpointError) -> Option<FetchErrorKind> {
+    ///     let is_scope = refusal.text()?.contains("unknown scope");
+    ///     is_scope.then_some(FetchErrorKind::InvalidRequest)
+    /// }
+    ///
+    /// let builder = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+    ///     .with_refusals_judged_by(concerns);
+    /// # let _ = builder;
+    /// ```
+    #[must_use]
+    pub fn with_refusals_judged_by<F>(mut self, judge: F) -> Self
+    where
+        F: Fn(&TokenEndpointError) -> Option<FetchErrorKind> + Send + Sync + 'static,
+    {
+        self.client.refusals = Some(Arc::new(judge));
         self
     }
 
