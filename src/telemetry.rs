@@ -240,7 +240,11 @@ impl Waiter {
 #[cfg(feature = "metrics")]
 impl Drop for Waiter {
     fn drop(&mut self) {
-        metrics::gauge!("tower_bearer_waiters").decrement(1.0);
+        // Where this is dropped because of a panic, another one, of the recorder, would end the process.
+        let decrement = || metrics::gauge!("tower_bearer_waiters").decrement(1.0);
+        if let Err(payload) = std::panic::catch_unwind(decrement) {
+            crate::error::discard(payload);
+        }
     }
 }
 

@@ -2,15 +2,17 @@
 #![cfg(all(feature = "metrics", feature = "test-util"))]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 use tower::{Layer, ServiceExt};
 use tower_bearer::testing::ManualClock;
-use tower_bearer::{BearerAuthLayer, FetchError, TokenCache};
+use tower_bearer::{BearerAuthLayer, FetchError, TokenCache, token_fn};
 
 use self::layer_support::{Api, Issuer, ORIGIN, URL, get, token};
 
@@ -136,6 +138,54 @@ fn a_fetch_is_timed_and_those_who_wait_for_it_are_counted() {
         assert_eq!(counted["waiters"], -4.0);
         assert_eq!(counted["fetch_duration_seconds outcome=ok"], 7.0);
     });
+}
+
+/// Panics when there is one waiter less.
+struct Breaks;
+
+impl metrics::GaugeFn for Breaks {
+    fn increment(&self, _: f64) {}
+
+    fn decrement(&self, _: f64) {
+        panic!("a recorder of somebody's");
+    }
+
+    fn set(&self, _: f64) {}
+}
+
+impl metrics::Recorder for Breaks {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Breaks))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_does_not_end_the_process_of_a_caller_that_panics() {
+    let panicking = std::thread::spawn(|| {
+        metrics::with_local_recorder(&Breaks, || {
+            let cache = TokenCache::new(token_fn(|_| std::future::pending()));
+            let mut waiting = spawn(cache.token());
+            assert_pending!(waiting.poll());
+            panic!("a caller's");
+        });
+    });
+
+    let payload = panicking.join().unwrap_err();
+    assert_eq!(*payload.downcast::<&str>().unwrap(), "a caller's");
 }
 
 #[test]
