@@ -145,20 +145,10 @@ async fn rejected_credentials_are_told_in_the_vendors_words_and_without_the_secr
             .with_client_auth(ClientAuth::BasicRaw)
     };
     let customer = Customer::new(Mangopay::default(), provider, |layer| layer, users).await;
-    let error = customer.failure().await;
-
-    assert_eq!(error.kind(), FetchErrorKind::Denied);
-    assert_eq!(cause(&error).status(), Some(StatusCode::UNAUTHORIZED));
-    let text = texts::of_error(&error);
-    assert!(
-        text.contains("Authorization credentials not valid"),
-        "{text}"
-    );
-    texts::assert_hides(&text, CLIENT_ID, wrong);
-    assert_eq!(
-        (customer.vendor.token_requests(), customer.vendor.received()),
-        (1, 0)
-    );
+    let words = "Authorization credentials not valid";
+    customer
+        .is_refused(StatusCode::UNAUTHORIZED, words, CLIENT_ID, wrong)
+        .await;
 }
 
 #[tokio::test]

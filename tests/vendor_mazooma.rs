@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use tower_bearer::BearerAuthLayer;
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuilder};
-use tower_bearer::{BearerAuthLayer, FetchErrorKind};
 
 use self::emulators::mazooma::{APP_ID, CLIENT_ID, CLIENT_SECRET, Mazooma};
 use self::emulators::{Emulator, Vendor};
@@ -154,18 +154,11 @@ async fn rejected_credentials_are_told_in_the_vendors_words_and_without_the_secr
             .with_client_auth(ClientAuth::Post)
     };
     let customer = Customer::new(Mazooma::default(), provider, headers, report).await;
-    let error = customer.failure().await;
-
-    assert_eq!(error.kind(), FetchErrorKind::Denied);
-    assert_eq!(cause(&error).status(), Some(StatusCode::UNAUTHORIZED));
+    let words = "unknown client or wrong secret";
+    let error = customer
+        .is_refused(StatusCode::UNAUTHORIZED, words, CLIENT_ID, wrong)
+        .await;
     assert_eq!(cause(&error).error_code(), Some("invalid_client"));
-    let text = texts::of_error(&error);
-    assert!(text.contains("unknown client or wrong secret"), "{text}");
-    texts::assert_hides(&text, CLIENT_ID, wrong);
-    assert_eq!(
-        (customer.vendor.token_requests(), customer.vendor.received()),
-        (1, 0)
-    );
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use tower::{Layer, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::{ClientCredentials, ClientCredentialsBuilder, TokenEndpointError};
 use tower_bearer::testing::ManualClock;
-use tower_bearer::{AccessToken, BearerAuth, BearerAuthLayer, FetchError, TokenCache};
+use tower_bearer::{
+    AccessToken, BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenCache,
+};
 
 use crate::emulators::{Clock, Emulator, HttpClient, Vendor, Wire, http1_client, http2_client};
 
@@ -125,6 +127,28 @@ impl<V: Vendor> Customer<V> {
     /// The failure that a call ends in.
     pub async fn failure(&self) -> FetchError {
         *self.call().await.unwrap_err().downcast().unwrap()
+    }
+
+    /// A call fails for good, after one token request and before it is made, and the error says so in the
+    /// vendor's `words` without the `secret`.
+    pub async fn is_refused(
+        &self,
+        status: StatusCode,
+        words: &str,
+        id: &str,
+        secret: &str,
+    ) -> FetchError {
+        let error = self.failure().await;
+        assert_eq!(error.kind(), FetchErrorKind::Denied);
+        assert_eq!(cause(&error).status(), Some(status));
+        let text = texts::of_error(&error);
+        assert!(text.contains(words), "{text}");
+        texts::assert_hides(&text, id, secret);
+        assert_eq!(
+            (self.vendor.token_requests(), self.vendor.received()),
+            (1, 0)
+        );
+        error
     }
 
     pub async fn makes_a_hundred_calls_with_one_token(&self) {
