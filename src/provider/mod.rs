@@ -1,38 +1,58 @@
 //! Where access tokens come from.
 //!
 //! A [`TokenProvider`] is asked for a new token and knows nothing of caching: what it returns is kept,
-//! shared and replaced by a [`TokenCache`](crate::TokenCache). A time limit, a fallback or a store is
-//! a provider that wraps a provider.
+//! shared and replaced by a [`TokenCache`](crate::TokenCache).
+//!
+//! | where the token comes from | provider |
+//! |---|---|
+//! | a token endpoint | [`oauth2`](crate#features) |
+//! | a file that somebody else keeps up to date | [`FileToken`] |
+//! | an environment variable | [`EnvToken`] |
+//! | a closure | [`token_fn`] |
+//! | it is at hand | [`StaticToken`] |
+//!
+//! A time limit, a fallback or a store is a provider that wraps a provider.
 //!
 //! ```
-//! use tower_bearer::{AccessToken, FetchContext, TokenProvider};
 //! use tower_bearer::error::BoxError;
+//! use tower_bearer::{AccessToken, FetchContext, TokenCache, TokenProvider};
 //!
-//! struct FromFile {
-//!     path: std::path::PathBuf,
+//! struct Vault {
+//!     // ...
 //! }
 //!
-//! impl TokenProvider for FromFile {
-//!     async fn fetch_token(&self, _: FetchContext) -> Result<AccessToken, BoxError> {
-//!         let text = tokio::fs::read_to_string(&self.path).await?;
-//!         Ok(AccessToken::new(text.trim())?)
+//! impl TokenProvider for Vault {
+//!     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+//!         let scopes = cx.token_request().scopes();
+//!         # let _ = scopes;
+//!         # let text = "abc";
+//!         // ...
+//!         Ok(AccessToken::new(text)?.with_expires_in(std::time::Duration::from_secs(600)))
 //!     }
 //! }
+//!
+//! let tokens = TokenCache::new(Vault { /* ... */ });
 //! ```
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::error::BoxError;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Lifetime};
 
 mod boxed;
 mod context;
+mod env;
+mod file;
+mod text;
 mod token_fn;
 mod token_request;
 
 pub use self::boxed::BoxTokenProvider;
 pub use self::context::{FetchContext, PassThrough};
+pub use self::env::{EnvToken, EnvTokenError};
+pub use self::file::{FileToken, FileTokenError};
 pub use self::token_fn::{StaticToken, TokenFn, token_fn};
 pub use self::token_request::TokenRequest;
 
@@ -78,5 +98,14 @@ impl<P: TokenProvider> TokenProvider for Arc<P> {
         cx: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
         P::fetch_token(self, cx)
+    }
+}
+
+/// Whether it is known that a token is over.
+fn has_ended(token: &AccessToken, now: SystemTime) -> bool {
+    match token.lifetime() {
+        Lifetime::For(lifetime) => lifetime.is_zero(),
+        Lifetime::Until(end) => end <= now,
+        Lifetime::Unknown | Lifetime::Unlimited => false,
     }
 }
