@@ -36,6 +36,12 @@ impl FetchContext {
         self
     }
 
+    /// Asks for something else, for the same reason.
+    pub(super) fn map_request(mut self, f: impl FnOnce(TokenRequest) -> TokenRequest) -> Self {
+        self.request = f(self.request);
+        self
+    }
+
     /// What is asked for.
     pub fn token_request(&self) -> &TokenRequest {
         &self.request

@@ -10,11 +10,15 @@
 //! | an environment variable | [`EnvToken`] |
 //! | a closure | [`token_fn`] |
 //! | it is at hand | [`StaticToken`] |
+//! | the first of several that has one | [`Chain`] |
 //!
-//! A time limit, a fallback or a store is a provider that wraps a provider.
+//! A time limit, a retry, a fallback or a store is a provider that wraps a provider: see
+//! [`TokenProviderExt`].
 //!
 //! ```
+//! use std::time::Duration;
 //! use tower_bearer::error::BoxError;
+//! use tower_bearer::provider::TokenProviderExt;
 //! use tower_bearer::{AccessToken, FetchContext, TokenCache, TokenProvider};
 //!
 //! struct Vault {
@@ -27,32 +31,42 @@
 //!         # let _ = scopes;
 //!         # let text = "abc";
 //!         // ...
-//!         Ok(AccessToken::new(text)?.with_expires_in(std::time::Duration::from_secs(600)))
+//!         Ok(AccessToken::new(text)?.with_expires_in(Duration::from_secs(600)))
 //!     }
 //! }
 //!
-//! let tokens = TokenCache::new(Vault { /* ... */ });
+//! let tokens = TokenCache::new(Vault { /* ... */ }.timeout(Duration::from_secs(5)).retry(3));
 //! ```
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, FetchErrorKind};
 use crate::token::{AccessToken, Lifetime};
 
 mod boxed;
+mod chain;
 mod context;
 mod env;
+mod ext;
 mod file;
+mod map;
+mod retry;
 mod text;
+mod timeout;
 mod token_fn;
 mod token_request;
 
 pub use self::boxed::BoxTokenProvider;
+pub use self::chain::{Chain, ChainError, Fallback};
 pub use self::context::{FetchContext, PassThrough};
 pub use self::env::{EnvToken, EnvTokenError};
+pub use self::ext::TokenProviderExt;
 pub use self::file::{FileToken, FileTokenError};
+pub use self::map::{MapRequest, MapToken};
+pub use self::retry::Retry;
+pub use self::timeout::Timeout;
 pub use self::token_fn::{StaticToken, TokenFn, token_fn};
 pub use self::token_request::TokenRequest;
 
@@ -98,6 +112,18 @@ impl<P: TokenProvider> TokenProvider for Arc<P> {
         cx: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
         P::fetch_token(self, cx)
+    }
+}
+
+/// Whether a failure may pass by itself, so that it is of use to ask again.
+fn may_pass(kind: FetchErrorKind) -> bool {
+    match kind {
+        FetchErrorKind::Denied | FetchErrorKind::InvalidRequest | FetchErrorKind::Closed => false,
+        FetchErrorKind::Unavailable
+        | FetchErrorKind::TimedOut
+        | FetchErrorKind::Panicked
+        | FetchErrorKind::Expired
+        | FetchErrorKind::Other => true,
     }
 }
 

@@ -1,0 +1,329 @@
+//! What can be put around a provider, and the provider of environment variables.
+#![allow(clippy::unwrap_used)]
+
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use futures_executor::block_on;
+use http::{HeaderName, HeaderValue};
+use static_assertions::assert_impl_all;
+use tokio_test::assert_pending;
+use tokio_test::task::spawn;
+use tower_bearer::error::BoxError;
+use tower_bearer::provider::{
+    EnvToken, EnvTokenError, Fallback, MapRequest, MapToken, Retry, StaticToken, Timeout,
+    TokenProviderExt,
+};
+use tower_bearer::{
+    AccessToken, BoxTokenProvider, FetchContext, FetchError, FetchErrorKind, TokenCache,
+    TokenProvider, TokenRequest,
+};
+
+use self::support::{at_once, issuer, now, secs, token};
+
+#[allow(dead_code)] // It is made for the cache.
+#[path = "cache/support.rs"]
+mod support;
+
+type F = fn(AccessToken) -> AccessToken;
+type G = fn(TokenRequest) -> TokenRequest;
+assert_impl_all!(Timeout<StaticToken>: TokenProvider, Clone);
+assert_impl_all!(Retry<StaticToken>: TokenProvider, Clone);
+assert_impl_all!(MapToken<StaticToken, F>: TokenProvider, Clone);
+assert_impl_all!(MapRequest<StaticToken, G>: TokenProvider, Clone);
+assert_impl_all!(Fallback<StaticToken, EnvToken>: TokenProvider);
+
+fn kind(error: &BoxError) -> FetchErrorKind {
+    error.downcast_ref::<FetchError>().unwrap().kind()
+}
+
+// --- A time limit
+
+#[test]
+fn a_fetch_that_exceeds_its_own_limit_is_dropped() {
+    let (issuer, mut desk) = issuer();
+    let provider = issuer.timeout(Duration::from_millis(1));
+
+    let error = block_on(provider.fetch_token(FetchContext::default())).unwrap_err();
+    assert_eq!(kind(&error), FetchErrorKind::TimedOut);
+    assert!(desk.now().is_dropped());
+}
+
+#[test]
+fn what_comes_in_time_is_passed_on_whatever_the_limit() {
+    for limit in [Duration::ZERO, secs(5), Duration::MAX] {
+        let (provider, _) = at_once(|calls, _| match calls {
+            0 => Ok(token("a", 3600)),
+            _ => Err(io::Error::other("b").into()),
+        });
+        let provider = provider.timeout(limit);
+
+        let got = now(provider.fetch_token(FetchContext::default())).unwrap();
+        assert_eq!(got.expose_secret(), "a");
+        let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+        assert!(error.is::<io::Error>());
+    }
+}
+
+// --- Another try
+
+/// Fails so often, and then has a token.
+fn fails(
+    times: usize,
+    error: impl Fn() -> BoxError + Send + Sync + 'static,
+) -> (Retry<impl TokenProvider>, support::Calls) {
+    let (provider, calls) = at_once(move |call, _| match call < times {
+        true => Err(error()),
+        false => Ok(token("a", 3600)),
+    });
+    let retry = provider.retry(3);
+    (retry.with_pauses(Duration::ZERO, Duration::ZERO), calls)
+}
+
+#[test]
+fn what_may_pass_by_itself_is_tried_again_up_to_the_number_of_tries() {
+    type Make = fn() -> BoxError;
+    let errors: [Make; 2] = [
+        || FetchError::unavailable("x").into(),
+        || io::Error::other("x").into(),
+    ];
+    for error in errors {
+        let (provider, calls) = fails(2, error);
+        let got = block_on(provider.fetch_token(FetchContext::default())).unwrap();
+        assert_eq!((got.expose_secret(), calls.get()), ("a", 3));
+
+        let (provider, calls) = fails(3, error);
+        let got = block_on(provider.fetch_token(FetchContext::default())).unwrap_err();
+        assert_eq!(calls.get(), 3);
+        // As it is.
+        assert_eq!(got.is::<FetchError>(), error().is::<FetchError>());
+        assert_eq!(got.is::<io::Error>(), error().is::<io::Error>());
+    }
+}
+
+#[test]
+fn a_fetch_that_exceeds_its_own_limit_is_tried_again() {
+    let (issuer, mut desk) = issuer();
+    let provider = issuer
+        .timeout(Duration::from_millis(1))
+        .retry(2)
+        .with_pauses(Duration::ZERO, Duration::ZERO);
+
+    let error = block_on(provider.fetch_token(FetchContext::default())).unwrap_err();
+    assert_eq!(kind(&error), FetchErrorKind::TimedOut);
+    assert_eq!(desk.calls(), 2);
+    assert!(desk.now().is_dropped() && desk.now().is_dropped());
+}
+
+#[test]
+fn what_somebody_has_to_mend_is_not_tried_again() {
+    type Make = fn() -> FetchError;
+    let errors: [Make; 2] = [
+        || FetchError::denied("x"),
+        || FetchError::invalid_request("x"),
+    ];
+    for error in errors {
+        let (provider, calls) = fails(1, move || error().into());
+        let got = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+        assert_eq!(kind(&got), error().kind());
+        assert_eq!(calls.get(), 1);
+    }
+}
+
+#[test]
+fn an_issuer_that_asks_for_more_time_than_the_pause_is_given_it() {
+    let asks_for = |asked| {
+        fails(1, move || {
+            let error = FetchError::unavailable("x");
+            error.with_retry_after(asked).into()
+        })
+    };
+
+    let (provider, calls) = asks_for(Duration::from_nanos(1));
+    let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+    let error: &FetchError = error.downcast_ref().unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_nanos(1)));
+    assert_eq!(calls.get(), 1);
+
+    let (provider, calls) = asks_for(Duration::ZERO);
+    block_on(provider.fetch_token(FetchContext::default())).unwrap();
+    assert_eq!(calls.get(), 2);
+}
+
+#[test]
+fn no_number_of_tries_is_less_than_one() {
+    for tries in [0, 1] {
+        let (provider, calls) = at_once(|_, _| Err("x".into()));
+        let provider = provider.retry(tries);
+        now(provider.fetch_token(FetchContext::default())).unwrap_err();
+        assert_eq!(calls.get(), 1);
+    }
+}
+
+#[test]
+fn a_fetch_that_is_dropped_in_a_pause_asks_no_more() {
+    let (provider, calls) = at_once(|_, _| Err("x".into()));
+    let provider = provider.retry(9).with_pauses(Duration::MAX, Duration::MAX);
+
+    let mut fetch = spawn(provider.fetch_token(FetchContext::default()));
+    assert_pending!(fetch.poll());
+    assert_pending!(fetch.poll());
+    drop(fetch);
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn every_try_is_told_the_same() {
+    let (provider, calls) = at_once(|_, cx| {
+        assert_eq!(cx.token_request().tenant(), Some("t"));
+        assert_eq!(cx.rejected_token().unwrap().expose_secret(), "old");
+        Err("x".into())
+    });
+    let provider = provider
+        .retry(3)
+        .with_pauses(Duration::ZERO, Duration::ZERO);
+    let cx = FetchContext::new(TokenRequest::default().with_tenant("t"))
+        .with_rejected_token(token("old", 1));
+
+    block_on(provider.fetch_token(cx)).unwrap_err();
+    assert_eq!(calls.get(), 3);
+}
+
+// --- Other tokens, other requests
+
+#[test]
+fn the_token_can_be_changed_and_an_error_is_left_alone() {
+    let project = HeaderName::from_static("x-goog-user-project");
+    let name = project.clone();
+    let (provider, _) = at_once(|call, _| match call {
+        0 => Ok(token("a", 3600)),
+        _ => Err(io::Error::other("x").into()),
+    });
+    let provider = provider.map_token(move |token| {
+        token.with_header(name.clone(), HeaderValue::from_static("billing"))
+    });
+
+    let got = now(provider.fetch_token(FetchContext::default())).unwrap();
+    assert_eq!(got.expose_secret(), "a");
+    assert_eq!(
+        got.headers(),
+        [(project, HeaderValue::from_static("billing"))]
+    );
+    let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+    assert!(error.is::<io::Error>());
+}
+
+#[test]
+fn what_is_asked_for_can_be_changed_and_why_is_left_alone() {
+    let (provider, calls) = at_once(|_, cx| {
+        assert_eq!(cx.token_request().audience(), Some("other"));
+        assert_eq!(cx.token_request().tenant(), Some("t"));
+        assert_eq!(cx.rejected_token().unwrap().expose_secret(), "old");
+        Ok(token("a", 3600))
+    });
+    let provider = provider.map_request(|request| request.with_audience("other"));
+    let request = TokenRequest::default()
+        .with_tenant("t")
+        .with_audience("one");
+    let cx = FetchContext::new(request).with_rejected_token(token("old", 1));
+
+    now(provider.fetch_token(cx)).unwrap();
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn all_of_them_together_are_a_provider_like_any_other() {
+    let (provider, _) = at_once(|_, _| Ok(token("a", 3600)));
+    let boxed: BoxTokenProvider = provider
+        .timeout(secs(5))
+        .retry(3)
+        .map_request(|request| request.with_scope("x"))
+        .map_token(|token| token)
+        .fallback(EnvToken::new("TOKEN_THAT_IS_NOT_SET"))
+        .boxed();
+
+    let cache: TokenCache = TokenCache::new(boxed);
+    assert_eq!(now(cache.token()).unwrap().expose_secret(), "a");
+}
+
+#[test]
+fn debug_shows_nothing_of_what_is_wrapped() {
+    let secret = || StaticToken::new(token("hunter2", 3600));
+    let shown = [
+        format!("{:?}", secret().timeout(secs(5))),
+        format!("{:?}", secret().retry(3)),
+        format!("{:?}", secret().fallback(secret())),
+        format!("{:?}", secret().map_token(|token| token)),
+        format!("{:?}", secret().map_request(|request| request)),
+    ];
+    assert_eq!(
+        shown,
+        [
+            "Timeout { limit: 5s, .. }",
+            "Retry { tries: 3, first: 200ms, longest: 5s, .. }",
+            "Fallback { .. }",
+            "MapToken { .. }",
+            "MapRequest { .. }",
+        ]
+    );
+}
+
+// --- Environment variables
+
+#[test]
+fn a_variable_that_is_not_set_is_an_error_that_names_it() {
+    let cache = TokenCache::new(EnvToken::new("TOKEN_THAT_IS_NOT_SET"));
+    let error = now(cache.token()).unwrap_err();
+
+    assert_eq!(error.kind(), FetchErrorKind::Denied);
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.is::<EnvTokenError>());
+    assert_eq!(
+        source.to_string(),
+        r#"environment variable "TOKEN_THAT_IS_NOT_SET" is not set"#
+    );
+}
+
+#[test]
+fn a_name_that_no_variable_can_have_is_an_error_and_no_panic() {
+    for name in ["", "a=b", "a\0b"] {
+        let provider = EnvToken::new(name);
+        let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+        assert_eq!(kind(&error), FetchErrorKind::Denied);
+    }
+}
+
+const VARIABLE: &str = "TOKEN_OF_THE_INNER_TEST";
+
+/// To set a variable of this process is unsafe, so another process of this test reads it.
+#[test]
+fn the_token_is_the_value_of_the_variable_without_white_space() {
+    if let Some(expected) = std::env::var_os("EXPECTED_BY_THE_INNER_TEST") {
+        let cache = TokenCache::new(EnvToken::new(VARIABLE));
+        let token = now(cache.token()).unwrap();
+        assert_eq!(token.expose_secret(), expected.to_str().unwrap());
+        // It is read again, and is the same.
+        cache.invalidate(&token);
+        assert_eq!(now(cache.token()).unwrap(), token);
+        return;
+    }
+    let run = |value: &str| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "the_token_is_the_value_of_the_variable_without_white_space",
+            ])
+            .env(VARIABLE, value)
+            .env("EXPECTED_BY_THE_INNER_TEST", "abc")
+            .output();
+        let output = output.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("running 1 test"), "{text}");
+        output.status.success()
+    };
+    assert!(run("abc"));
+    assert!(run(" abc\n"));
+    assert!(!run("other"));
+    assert!(!run(""));
+}
