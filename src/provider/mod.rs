@@ -8,6 +8,7 @@
 //! | a token endpoint | [`oauth2`](crate#features) |
 //! | a file that somebody else keeps up to date | [`FileToken`] |
 //! | an environment variable | [`EnvToken`] |
+//! | a command's output | `CommandToken` (feature `command`) |
 //! | a closure | [`token_fn`] |
 //! | it is at hand | [`StaticToken`] |
 //! | the first of several that has one | [`Chain`] |
@@ -47,6 +48,8 @@ use crate::token::{AccessToken, Lifetime};
 
 mod boxed;
 mod chain;
+#[cfg(feature = "command")]
+mod command;
 mod context;
 mod env;
 mod ext;
@@ -60,6 +63,8 @@ mod token_request;
 
 pub use self::boxed::BoxTokenProvider;
 pub use self::chain::{Chain, ChainError, Fallback};
+#[cfg(feature = "command")]
+pub use self::command::{CommandToken, CommandTokenError};
 pub use self::context::{FetchContext, PassThrough};
 pub use self::env::{EnvToken, EnvTokenError};
 pub use self::ext::TokenProviderExt;

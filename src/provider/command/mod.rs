@@ -1,0 +1,193 @@
+use std::ffi::OsString;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::runtime::Handle;
+use zeroize::Zeroizing;
+
+pub use self::error::CommandTokenError;
+use self::error::Why;
+use self::running::{Ended, Running};
+use super::text::{self, NoToken, Parser};
+use super::{FetchContext, TokenProvider};
+use crate::error::{BoxError, discard};
+use crate::token::{AccessToken, Lifetime};
+
+mod error;
+mod running;
+
+/// A provider that runs a command and takes the token from its standard output, such as
+/// `gcloud auth print-access-token`.
+///
+/// The command is run at every fetch, without a shell, with the environment of this process and what
+/// [`with_env`](Self::with_env) adds; its standard input is empty. White space at either end of the output is
+/// trimmed. Up to 64 KiB are read. Once the command has ended, an output that something it started keeps open
+/// is waited for no longer than a second.
+///
+/// A command that has printed its token may do so again until that token ends. After a 401, if it prints
+/// the same, the request is not sent again. Whatever a [`TokenRequest`](crate::TokenRequest) asks for, it is this
+/// token.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::TokenCache;
+/// use tower_bearer::provider::CommandToken;
+///
+/// let gcloud = CommandToken::new("gcloud")
+///     .with_args(["auth", "print-access-token"])
+///     .with_env("CLOUDSDK_CORE_DISABLE_PROMPTS", "1")
+///     .with_lifetime(Duration::from_secs(300));
+/// let tokens = TokenCache::new(gcloud);
+/// ```
+///
+/// # Errors
+///
+/// A fetch fails with a [`CommandTokenError`]. Its kind is [`Denied`](crate::FetchErrorKind::Denied) if there
+/// is no such command or it may not be run, [`Unavailable`](crate::FetchErrorKind::Unavailable) if the system
+/// cannot run any now, and else [`Other`](crate::FetchErrorKind::Other), since a command does not say
+/// why it fails.
+///
+/// It needs a tokio runtime with `enable_io`. Without a runtime a fetch fails. On one without I/O it fails too, but
+/// the command has been started then and is left to itself.
+///
+/// # Cancel safety
+///
+/// A command is killed when its fetch is dropped, as it is at the time limit, and on Unix with all that it
+/// started and that has not left its process group.
+///
+/// # Security
+///
+/// Arguments can be seen by every user of the machine: what is secret goes into the environment. Only the
+/// program appears in texts of ours, and what the command prints appears in none.
+pub struct CommandToken {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, Zeroizing<String>)>,
+    lifetime: Option<Duration>,
+    parser: Option<Parser>,
+}
+
+impl CommandToken {
+    /// Runs `program`: a path, or a name to be found in `PATH`.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            lifetime: None,
+            parser: None,
+        }
+    }
+
+    /// Adds an argument, which is passed on as it is.
+    #[must_use]
+    pub fn with_arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments, which are passed on as they are.
+    #[must_use]
+    pub fn with_args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the command's environment.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), Zeroizing::new(value.into())));
+        self
+    }
+
+    /// States how long the token lives that the command prints, at least, counted from when it is run.
+    ///
+    /// Many commands print a token that they have had for a while. Unless set, it is the cache's
+    /// [default](crate::cache::TokenCacheBuilder::with_default_lifetime): five minutes. What a
+    /// [parser](Self::with_output_parsed_by) says has precedence.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Has `parser` make a token of what the command prints, trimmed, if that is not the token itself.
+    ///
+    /// An error of `parser` is reachable through [`source`](std::error::Error::source) and not part of our
+    /// text.
+    #[must_use]
+    pub fn with_output_parsed_by(
+        mut self,
+        parser: impl Fn(&str) -> Result<AccessToken, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.parser = Some(Arc::new(parser));
+        self
+    }
+
+    fn start(&self) -> Result<Running, Why> {
+        Handle::try_current().map_err(|_| Why::NoRuntime)?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value.as_str())))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        // It panics on a runtime without I/O, and there is no other way to ask.
+        match catch_unwind(AssertUnwindSafe(|| command.spawn())) {
+            Ok(child) => child.map(Running::new).map_err(Why::NotStarted),
+            Err(payload) => {
+                discard(payload);
+                Err(Why::NoRuntime)
+            }
+        }
+    }
+
+    async fn run(&self) -> Result<AccessToken, CommandTokenError> {
+        let error = |why, stderr| CommandTokenError {
+            program: self.program.clone(),
+            why,
+            stderr,
+        };
+        let running = self
+            .start()
+            .map_err(|why| error(why, Zeroizing::default()))?;
+        let (ended, stderr) = running.output().await;
+        let token = match ended {
+            Ok(Ended::TooMuch) => Err(Why::NoToken(NoToken::TooLarge)),
+            Ok(Ended::With(status, _)) if !status.success() => Err(Why::Failed(status)),
+            Ok(Ended::With(_, stdout)) => {
+                text::parse(&stdout, self.parser.as_ref()).map_err(Why::NoToken)
+            }
+            Err(broken) => Err(Why::Broken(broken)),
+        };
+        let token = token.map_err(|why| error(why, stderr))?;
+        Ok(match (token.lifetime(), self.lifetime) {
+            (Lifetime::Unknown, Some(lifetime)) => token.with_expires_in(lifetime),
+            _ => token,
+        })
+    }
+}
+
+impl TokenProvider for CommandToken {
+    async fn fetch_token(&self, _: FetchContext) -> Result<AccessToken, BoxError> {
+        self.run().await.map_err(CommandTokenError::into_box_error)
+    }
+}
+
+impl fmt::Debug for CommandToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandToken")
+            .field("program", &self.program)
+            .field("args", &self.args.len())
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
