@@ -70,6 +70,7 @@
 //! |---|---|
 //! | `oauth2` (default) | [`oauth2`]: the client credentials grant |
 //! | `reqwest` | `reqwest` as the transport to the token endpoint |
+//! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |
 //! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |
 //! | `test-util` | [`testing`]: a clock to turn by hand |
