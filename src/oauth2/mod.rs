@@ -27,6 +27,55 @@
 //! case, never by ours. If all that says nothing, the cache's
 //! [default lifetime](crate::cache::TokenCacheBuilder::with_default_lifetime) holds.
 //!
+//! # Retries within one fetch
+//!
+//! A fetch that fails fails its callers, and a [pause](crate::cache) follows. Where an endpoint fails now and
+//! then, try again within the fetch, by tower's own retry on the transport:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::ServiceBuilder;
+//! use tower::retry::Policy;
+//! # use hyper_util::{client::legacy::{Client, Error}, rt::TokioExecutor};
+//! # use tower_bearer::oauth2::ClientCredentials;
+//!
+//! /// Up to so many times more, if the server says that it cannot serve now.
+//! #[derive(Clone)]
+//! struct Retries(usize);
+//!
+//! impl<B> Policy<Request<Full<Bytes>>, Response<B>, Error> for Retries {
+//!     type Future = tokio::time::Sleep;
+//!
+//!     fn retry(
+//!         &mut self,
+//!         _: &mut Request<Full<Bytes>>,
+//!         result: &mut Result<Response<B>, Error>,
+//!     ) -> Option<Self::Future> {
+//!         let is_unavailable = matches!(result, Ok(response) if response.status() == 503);
+//!         self.0 = self.0.checked_sub(1).filter(|_| is_unavailable)?;
+//!         Some(tokio::time::sleep(std::time::Duration::from_millis(200)))
+//!     }
+//!
+//!     fn clone_request(&mut self, request: &Request<Full<Bytes>>) -> Option<Request<Full<Bytes>>> {
+//!         Some(request.clone())
+//!     }
+//! }
+//!
+//! # let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+//! let transport = ServiceBuilder::new().retry(Retries(2)).service(http);
+//! let provider = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+//!     .build(transport)?;
+//! # let _ = provider;
+//! # Ok::<(), tower_bearer::oauth2::InvalidConfig>(())
+//! ```
+//!
+//! It sends the same bytes again. What may be sent only once, such as an [`Assertion`] with a `jti`, is made
+//! anew by a retry around the provider:
+//! [`TokenProviderExt::retry`](crate::provider::TokenProviderExt::retry). A refresh token that is replaced
+//! when used should not be retried at all: the first request may have arrived.
+//!
 //! # Security
 //!
 //! - A token endpoint is `https`, loopback excepted (RFC 6749 §3.2). Anything else needs
