@@ -51,7 +51,8 @@ impl<G: Grant> GrantBuilder<G> {
         }
     }
 
-    pub(super) fn with_client(
+    /// Public as `with_client` where a client is optional.
+    pub(super) fn for_client(
         mut self,
         client_id: impl Into<String>,
         credential: impl Into<Credential>,

@@ -38,7 +38,7 @@ impl ClientCredentials<()> {
         credential: impl Into<Credential>,
     ) -> ClientCredentialsBuilder {
         GrantBuilder::new(token_endpoint, ClientCredentialsGrant {})
-            .with_client(client_id, credential)
+            .for_client(client_id, credential)
     }
 }
 
