@@ -104,7 +104,7 @@ pub use self::endpoint::TokenEndpoint;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
 pub use self::grants::{
     ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant, Grant, GrantBuilder,
-    GrantProvider,
+    GrantProvider, JwtBearer, JwtBearerBuilder, JwtBearerGrant,
 };
 pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};
 pub use self::transport::Transport;

@@ -24,6 +24,13 @@ use crate::provider::TokenRequest;
 /// # let _ = builder;
 /// ```
 ///
+/// # Retries
+///
+/// Servers may refuse an assertion whose `jti` they have seen before (RFC 7523 §3, item 7). A new one is made
+/// whenever a token is asked for, so also after a failure and after a 401 of an API. A retry *below*, such as
+/// `tower::retry` around the transport, sends the same bytes again, and may turn a lost answer into a
+/// refusal. Retry around the provider instead.
+///
 /// # Security
 ///
 /// Zeroed when its request has been made.
@@ -31,6 +38,14 @@ use crate::provider::TokenRequest;
 pub struct Assertion {
     make: Arc<dyn Fn(AssertionContext) -> BoxFuture + Send + Sync>,
     audience: Option<Arc<str>>,
+    inside: Inside,
+}
+
+/// What an assertion says of a [`TokenRequest`] for itself, so that no parameter has to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) scope: bool,
+    pub(crate) tenant: bool,
 }
 
 type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
@@ -55,6 +70,7 @@ impl Assertion {
         Self {
             make: Arc::new(move |cx| Box::pin(f(cx))),
             audience: None,
+            inside: Inside::default(),
         }
     }
 
@@ -66,6 +82,29 @@ impl Assertion {
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into().into());
         self
+    }
+
+    /// States that the assertion has the scopes of its [`AssertionContext::token_request`] inside.
+    ///
+    /// A [`JwtBearer`](crate::oauth2::JwtBearer) grant then does not send them as a parameter.
+    #[must_use]
+    pub fn with_scope_inside(mut self) -> Self {
+        self.inside.scope = true;
+        self
+    }
+
+    /// States that the assertion says for which tenant of its [`AssertionContext::token_request`] it is.
+    ///
+    /// A [`JwtBearer`](crate::oauth2::JwtBearer) grant then takes a [`TokenRequest`] with a tenant, which
+    /// grants refuse otherwise.
+    #[must_use]
+    pub fn with_tenant_inside(mut self) -> Self {
+        self.inside.tenant = true;
+        self
+    }
+
+    pub(crate) fn inside(&self) -> Inside {
+        self.inside
     }
 
     pub(crate) async fn make(

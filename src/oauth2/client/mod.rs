@@ -8,6 +8,7 @@ mod secret;
 pub(crate) mod token_client;
 mod wire;
 
+pub(crate) use self::assertion::Inside;
 pub use self::assertion::{Assertion, AssertionContext};
 pub use self::auth::ClientAuth;
 pub use self::credential::Credential;

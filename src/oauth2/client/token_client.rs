@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::assertion::AssertionContext;
+use super::assertion::{AssertionContext, Inside};
 use super::auth::ClientAuth;
 use super::credential::Credential;
 use super::request::GrantRequest;
@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) parameters: BTreeMap<String, Zeroizing<String>>,
     pub(crate) accepts_fewer_scopes: bool,
     pub(crate) refusals: Option<JudgeRefusal>,
+    /// What need not be a parameter, since the grant's assertion says it.
+    pub(crate) inside: Inside,
     /// What the grant sets itself.
     pub(crate) own: &'static [&'static str],
 }
@@ -125,7 +127,8 @@ impl Client {
     /// What is asked for: `wanted`, and what it leaves open by default.
     fn wanted(&self, wanted: &TokenRequest) -> Result<TokenRequest, TokenEndpointError> {
         // To leave either out would keep a token under a key that it was not fetched for.
-        if wanted.tenant().is_some() || wanted.parameters().any(|(name, _)| self.sets(name)) {
+        let is_lost = wanted.tenant().is_some() && !self.inside.tenant;
+        if is_lost || wanted.parameters().any(|(name, _)| self.sets(name)) {
             return Err(TokenEndpointError::new(TokenEndpointErrorKind::NotSent));
         }
         let mut wanted = wanted.clone();
@@ -157,7 +160,7 @@ impl Client {
             let credential = &self.credential;
             credential.authenticate(self.auth, cx, &mut request).await?;
         }
-        if wanted.scopes().len() > 0 {
+        if wanted.scopes().len() > 0 && !self.inside.scope {
             let scope: Vec<_> = wanted.scopes().collect();
             request.add(&self.wire.scope_parameter, &scope.join(" "));
         }

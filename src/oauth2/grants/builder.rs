@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Grant, GrantProvider};
 use crate::error::FetchErrorKind;
-use crate::oauth2::client::{Client, ClientAuth, Credential, Encoding, TokenClient, Wire};
+use crate::oauth2::client::{Client, ClientAuth, Credential, Encoding, Inside, TokenClient, Wire};
 use crate::oauth2::endpoint::TokenEndpoint;
 use crate::oauth2::error::TokenEndpointError;
 use crate::oauth2::invalid_config::InvalidConfig;
@@ -45,6 +45,7 @@ impl<G: Grant> GrantBuilder<G> {
                 parameters: BTreeMap::new(),
                 accepts_fewer_scopes: false,
                 refusals: None,
+                inside: Inside::default(),
                 own: G::PARAMETERS,
             },
             grant,
@@ -59,6 +60,12 @@ impl<G: Grant> GrantBuilder<G> {
     ) -> Self {
         self.client.id = Some(client_id.into().into());
         self.client.credential = credential.into();
+        self
+    }
+
+    /// What the grant's assertion says for itself.
+    pub(super) fn with_inside(mut self, inside: Inside) -> Self {
+        self.client.inside = inside;
         self
     }
 

@@ -12,11 +12,13 @@ use crate::token::AccessToken;
 
 mod builder;
 mod client_credentials;
+mod jwt_bearer;
 
 pub use self::builder::GrantBuilder;
 pub use self::client_credentials::{
     ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant,
 };
+pub use self::jwt_bearer::{JwtBearer, JwtBearerBuilder, JwtBearerGrant};
 
 /// A grant (RFC 6749 §1.3): what a token endpoint gives a token for.
 ///
