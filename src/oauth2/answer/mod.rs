@@ -1,7 +1,7 @@
 //! What a token endpoint answers (RFC 6749 §5).
 
 pub(crate) mod lifetime;
-mod members;
+pub(crate) mod members;
 pub(crate) mod redact;
 mod refusal;
 pub(crate) mod response;

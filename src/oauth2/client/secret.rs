@@ -62,6 +62,15 @@ impl ClientSecret {
         }
     }
 
+    /// The secret, unless it has to be read.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn fixed(&self) -> Option<&str> {
+        match &self.inner {
+            Inner::Fixed(secret) => Some(secret),
+            Inner::Fn(_) => None,
+        }
+    }
+
     pub(crate) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
         let error = || TokenEndpointError::new(TokenEndpointErrorKind::ClientSecret);
         match &self.inner {
