@@ -97,6 +97,8 @@ mod error;
 pub(crate) mod fuzzing;
 mod grants;
 mod invalid_config;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod transport;
 
 pub use self::client::{Assertion, AssertionContext, ClientAuth, ClientSecret, Credential};
