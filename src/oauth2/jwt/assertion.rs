@@ -75,7 +75,7 @@ impl JwtAssertion {
             tenant_as_subject: false,
             scope_claim: false,
             not_before: false,
-            // FAPI 2.0 §5.3.2.1 has servers accept a time that is so far ahead of theirs; others accept none.
+            // FAPI 2.0 has servers accept a time that is so far ahead of theirs; others accept none.
             backdating: Duration::from_secs(10),
             lifetime: Duration::from_secs(60),
             claims: Map::new(),
@@ -147,7 +147,7 @@ impl JwtAssertion {
         self
     }
 
-    /// Sets by how much `iat` lies in the past: whole seconds.
+    /// Sets by how much `iat` lies in the past: whole seconds, at most half of the lifetime.
     ///
     /// 10 seconds unless set, since many servers refuse an assertion from the future, and no two clocks agree.
     #[must_use]
@@ -258,8 +258,10 @@ impl JwtAssertion {
         let subject = tenant.or(subject);
         let now = now.duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_err(|_| "the clock of this machine is before 1970")?;
-        let issued_at = now.saturating_sub(self.backdating).as_secs();
         let lifetime = self.lifetime.as_secs().max(1);
+        // Else a short one would have ended before it is sent.
+        let backdating = self.backdating.as_secs().min(lifetime / 2);
+        let issued_at = now.as_secs().saturating_sub(backdating);
         let expires_at = issued_at.saturating_add(lifetime);
 
         let mut claims = Map::new();
@@ -411,6 +413,18 @@ mod tests {
         assert_eq!(subject(JwtAssertion::new().with_subject("s")), "s");
         assert_eq!(subject(JwtAssertion::new().with_issuer("i")), "i");
         assert_eq!(subject(JwtAssertion::new().without_subject()), Value::Null);
+    }
+
+    #[test]
+    fn a_short_one_has_half_of_its_lifetime_left() {
+        let lifetime = |seconds| {
+            let lifetime = Duration::from_secs(seconds);
+            let claims = claims(JwtAssertion::new().with_lifetime(lifetime));
+            (claims["iat"].as_u64(), claims["exp"].as_u64())
+        };
+        assert_eq!(lifetime(20), (Some(NOW - 10), Some(NOW + 10)));
+        assert_eq!(lifetime(5), (Some(NOW - 2), Some(NOW + 3)));
+        assert_eq!(lifetime(1), (Some(NOW), Some(NOW + 1)));
     }
 
     #[test]

@@ -50,8 +50,8 @@ impl fmt::Display for InvalidSigningKey {
         f.write_str(match self.kind {
             InvalidSigningKeyKind::NotPem => {
                 "invalid signing key: there is no `-----BEGIN PRIVATE KEY-----` (or `RSA PRIVATE KEY`, \
-                 `EC PRIVATE KEY`) with its end and base64 in between; a certificate or a public key \
-                 cannot sign"
+                 `EC PRIVATE KEY`) with its end and base64 in between, each on lines of their own (is a \
+                 line break written as `\\n`?); a certificate or a public key cannot sign"
             }
             InvalidSigningKeyKind::Encrypted => {
                 "invalid signing key: it is encrypted; decrypt it first, such as by `openssl pkcs8 -in \

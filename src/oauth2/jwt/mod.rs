@@ -51,6 +51,12 @@
 //! Servers may refuse an assertion whose `jti` they have seen (RFC 7523 §3, item 7). Each fetch makes a new
 //! one. A retry *in the transport* would send the same one again, so that is the wrong place for it: see
 //! [`Assertion`].
+//!
+//! [`Assertion`]: super::Assertion
+//! [`Assertion::client_secret_jwt`]: super::Assertion::client_secret_jwt
+//! [`Assertion::signed_by`]: super::Assertion::signed_by
+//! [`Assertion::signed_by_fn`]: super::Assertion::signed_by_fn
+//! [`Assertion::with_audience`]: super::Assertion::with_audience
 
 mod algorithm;
 mod assertion;
