@@ -69,6 +69,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `oauth2` (default) | [`oauth2`]: the client credentials grant |
+//! | `jwt` | `oauth2::jwt`: assertions that are signed here, for clients and for the JWT bearer grant |
 //! | `reqwest` | `reqwest` as the transport to the token endpoint |
 //! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |

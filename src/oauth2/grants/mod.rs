@@ -61,8 +61,8 @@ pub trait Grant: Send + Sync + 'static {
 /// | any other 4xx | `Denied` |
 ///
 /// `Retry-After` is passed on. A [`TokenEndpointError`](super::TokenEndpointError) is the
-/// [`source`](std::error::Error::source). A `TokenRequest` with a tenant, which grants have no use for,
-/// or with a parameter that the grant sets itself is `InvalidRequest`, and nothing is sent.
+/// [`source`](std::error::Error::source). A `TokenRequest` with a tenant, which grants have no use for
+/// ([an assertion](super::Assertion::with_tenant_inside) may have), or with a parameter that the grant sets itself is `InvalidRequest`, and nothing is sent.
 ///
 /// # Security
 ///
