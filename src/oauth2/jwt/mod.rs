@@ -60,6 +60,7 @@
 
 mod algorithm;
 mod assertion;
+mod claims;
 mod error;
 mod google;
 mod key;
