@@ -268,6 +268,20 @@ async fn whom_it_is_for_and_what_else_it_says_can_be_set() {
 }
 
 #[tokio::test]
+async fn a_client_whose_assertion_names_the_scopes_still_asks_for_them() {
+    let server = Server::answering(200, TOKEN).await;
+    let claims = JwtAssertion::new().with_scope_claim();
+    let assertion = claims.signed_by(key(P256, JwsAlgorithm::Es256));
+    let builder = ClientCredentials::builder(server.url(), "my-service", assertion);
+    let provider = builder.with_scope("b a").build(hyper()).unwrap();
+    fetch(&provider).await.unwrap();
+
+    let form = server.only_request().form;
+    assert_eq!(parameter(&form, "scope").as_deref(), Some("a b"));
+    assert_eq!(arrived(&server)[0].text("scope"), "a b");
+}
+
+#[tokio::test]
 async fn an_assertion_that_a_server_echoes_is_in_no_error() {
     let server = Server::start(|request| {
         let assertion = parameter(&request.form, "client_assertion").unwrap();
