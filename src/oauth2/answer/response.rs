@@ -15,7 +15,6 @@ use crate::token::AccessToken;
 /// What a token endpoint gives (RFC 6749 §5.1).
 pub(crate) struct TokenAnswer {
     pub(crate) token: AccessToken,
-    pub(crate) refresh_token: Option<Zeroizing<String>>,
     /// What was granted, if the answer says so.
     scope: Option<Vec<String>>,
 }
@@ -54,11 +53,7 @@ pub(crate) fn parse(
         let token = match &answer {
             Some(answer) => token(answer, date),
             None => match bare_jwt(body, date) {
-                Some(token) => Ok(TokenAnswer {
-                    token,
-                    refresh_token: None,
-                    scope: None,
-                }),
+                Some(token) => Ok(TokenAnswer { token, scope: None }),
                 None => Err(TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
                     .with_content_encoding(content_encoding(&parts.headers))),
             },
@@ -70,6 +65,14 @@ pub(crate) fn parse(
             .with_status(parts.status)
             .with_retry_after(retry_after(&parts.headers)))
     }
+}
+
+/// The refresh token of an answer, even if the rest of it is of no use.
+pub(crate) fn refresh_token(parts: &Parts, body: &[u8]) -> Option<Zeroizing<String>> {
+    let answer = Answer::parse(body).filter(|_| parts.status.is_success())?;
+    // Who refuses replaces nothing.
+    let is_refusal = answer.get("error").is_some();
+    (!is_refusal).then(|| answer.text("refresh_token"))?
 }
 
 /// A redirect is an error, whatever its body.
@@ -113,7 +116,6 @@ fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<TokenAnswer, T
             Some(lifetime) => token.with_expires_in(lifetime),
             None => token,
         },
-        refresh_token: answer.text("refresh_token"),
         scope: answer.texts("scope"),
     })
 }

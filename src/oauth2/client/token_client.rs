@@ -60,12 +60,27 @@ impl<T: Transport> TokenClient<T> {
         request: GrantRequest,
         wanted: &TokenRequest,
     ) -> Result<TokenAnswer, TokenEndpointError> {
+        self.fetch_and_keep(endpoint, request, wanted, drop).await
+    }
+
+    /// The same, and gives `keep` the refresh token of the answer as soon as there is one, whatever is
+    /// then found wrong with the rest.
+    pub(crate) async fn fetch_and_keep(
+        &self,
+        endpoint: &Endpoint,
+        request: GrantRequest,
+        wanted: &TokenRequest,
+        keep: impl FnOnce(Zeroizing<String>) + Send,
+    ) -> Result<TokenAnswer, TokenEndpointError> {
         let fetch = async {
             let wanted = self.client.wanted(wanted)?;
             let request = self.client.complete(request, endpoint, &wanted).await?;
             let uri = endpoint.uri().clone();
             let (request, redactor) = request.into_http(uri, &self.client.wire);
             let (parts, body) = self.transport().exchange(request).await?.into_parts();
+            if let Some(refresh_token) = response::refresh_token(&parts, &body) {
+                keep(refresh_token);
+            }
             let answer = response::parse(&parts, &body, &redactor)?;
             if !self.client.accepts_fewer_scopes {
                 let granted = answer.has_scopes(wanted.scopes());
@@ -75,6 +90,15 @@ impl<T: Transport> TokenClient<T> {
         };
         let answer: Result<_, TokenEndpointError> = fetch.await;
         answer.map_err(|error| self.client.judge(error.at(endpoint.name())))
+    }
+
+    /// The same client, for a request that outlives the borrow of this one.
+    pub(crate) fn detached(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            client: self.client.clone(),
+            transport: Mutex::new(self.transport()),
+        }
     }
 
     /// What the grant's assertion is made for, defaults included.
