@@ -69,7 +69,6 @@ impl<G: Grant> GrantBuilder<G> {
         self
     }
 
-    #[allow(dead_code, reason = "for grants with settings of their own")]
     pub(super) fn grant_mut(&mut self) -> &mut G {
         &mut self.grant
     }
