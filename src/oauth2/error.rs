@@ -68,6 +68,10 @@ pub enum TokenEndpointErrorKind {
     ClientSecret,
     /// Nothing was sent: an assertion could not be made, or is none.
     Assertion,
+    /// Nothing was sent: the refresh token could not be read, or cannot be right.
+    RefreshToken,
+    /// Nothing was sent: the refresh token that came last could not be saved.
+    RefreshTokenNotSaved,
     /// The transport failed, before or within the answer.
     Transport,
     /// The server refused, by its status or by an `error` in its answer.
@@ -122,6 +126,12 @@ impl TokenEndpointError {
     /// The `error_uri` of RFC 6749 §5.2.
     pub fn error_uri(&self) -> Option<&str> {
         self.inner.refusal.error_uri.as_deref()
+    }
+
+    /// Whether what the token was asked for by is of no use any more (RFC 6749 §5.2).
+    pub(crate) fn is_invalid_grant(&self) -> bool {
+        // Not if the server says in the same breath that it cannot serve now.
+        self.error_code() == Some("invalid_grant") && self.inner.concerns == FetchErrorKind::Denied
     }
 
     pub(crate) fn new(kind: TokenEndpointErrorKind) -> Self {
@@ -226,6 +236,14 @@ impl fmt::Display for TokenEndpointError {
             }
             TokenEndpointErrorKind::Assertion => {
                 " was not asked: the assertion could not be made, is empty, or has white space in it"
+            }
+            TokenEndpointErrorKind::RefreshToken => {
+                " was not asked: the refresh token could not be read, is empty, or has control characters \
+                 (is there a line break to trim?)"
+            }
+            TokenEndpointErrorKind::RefreshTokenNotSaved => {
+                " was not asked: the refresh token that it gave last could not be saved, and the next one \
+                 would be lost the same way; it is kept in memory, and saving it is tried again"
             }
             TokenEndpointErrorKind::Transport => ": the connection failed",
             TokenEndpointErrorKind::Rejected => " refused",

@@ -22,6 +22,8 @@ pub enum InvalidConfigKind {
     ColonInClientId,
     /// The client secret is empty or has control characters.
     ClientSecret,
+    /// The refresh token is empty or has control characters.
+    RefreshToken,
     /// A parameter has no name, or one that the grant sets itself.
     ReservedParameter,
 }
@@ -57,6 +59,10 @@ impl fmt::Display for InvalidConfig {
             InvalidConfigKind::ClientSecret => {
                 "invalid client secret: it is empty or has control characters (is there a line break \
                  to trim?)"
+            }
+            InvalidConfigKind::RefreshToken => {
+                "invalid refresh token: it is empty or has control characters (is there a line break to \
+                 trim?)"
             }
             InvalidConfigKind::ReservedParameter => {
                 "invalid parameter: it has no name, or one that the grant sets itself or has a method \

@@ -1,6 +1,7 @@
 //! OAuth 2.0 token endpoints: a [`TokenProvider`](crate::TokenProvider) for each grant.
 //!
-//! [`ClientCredentials`] is the client credentials grant (RFC 6749 §4.4). It speaks over any
+//! [`ClientCredentials`] is the client credentials grant (RFC 6749 §4.4), [`RefreshToken`] the refresh
+//! token grant (RFC 6749 §6). They speak over any
 //! `Service<http::Request<Full<Bytes>>>`, so time limits, proxies and TLS, mutual TLS too, are the
 //! transport's. The client of hyper-util works as it is.
 //!
@@ -106,7 +107,8 @@ pub use self::endpoint::TokenEndpoint;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
 pub use self::grants::{
     ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant, Grant, GrantBuilder,
-    GrantProvider, JwtBearer, JwtBearerBuilder, JwtBearerGrant,
+    GrantProvider, JwtBearer, JwtBearerBuilder, JwtBearerGrant, RefreshToken, RefreshTokenBuilder,
+    RefreshTokenGrant, RefreshTokenRotation, RefreshTokenSource,
 };
 pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};
 pub use self::transport::Transport;

@@ -13,12 +13,18 @@ use crate::token::AccessToken;
 mod builder;
 mod client_credentials;
 mod jwt_bearer;
+mod refresh_token;
+mod text;
+mod turns;
 
 pub use self::builder::GrantBuilder;
 pub use self::client_credentials::{
     ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant,
 };
 pub use self::jwt_bearer::{JwtBearer, JwtBearerBuilder, JwtBearerGrant};
+pub use self::refresh_token::{
+    RefreshToken, RefreshTokenBuilder, RefreshTokenGrant, RefreshTokenRotation, RefreshTokenSource,
+};
 
 /// A grant (RFC 6749 §1.3): what a token endpoint gives a token for.
 ///

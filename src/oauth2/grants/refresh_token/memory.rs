@@ -1,0 +1,187 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::error::FetchError;
+
+/// How many refresh tokens are remembered to have been replaced.
+const REPLACED: usize = 64;
+
+/// A text that is zeroed when its last clone is dropped.
+pub(super) type Secret = Arc<Zeroizing<String>>;
+
+/// A refresh token and the one that it replaces (RFC 6749 §6), for who stores them.
+///
+/// See [`with_rotation_saved_by`](super::RefreshTokenBuilder::with_rotation_saved_by).
+///
+/// # Security
+///
+/// Zeroed when the last clone is dropped. `Debug` shows neither.
+#[derive(Clone)]
+pub struct RefreshTokenRotation {
+    new: Secret,
+    old: Secret,
+}
+
+impl RefreshTokenRotation {
+    /// The refresh token to store.
+    pub fn expose_new(&self) -> &str {
+        &self.new
+    }
+
+    /// The one that it replaces, so that a store which several processes share can compare and swap.
+    pub fn expose_old(&self) -> &str {
+        &self.old
+    }
+}
+
+impl fmt::Debug for RefreshTokenRotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTokenRotation")
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a refresh token. The texts that it had are remembered by a keyed hash.
+#[derive(Default)]
+pub(super) struct Memory {
+    current: Option<Secret>,
+    unsaved: Option<RefreshTokenRotation>,
+    /// What the source gave last.
+    read: Option<u64>,
+    /// What was replaced here, the oldest first.
+    replaced: VecDeque<u64>,
+    /// What was refused last, and how.
+    refused: Option<(u64, FetchError)>,
+    key: RandomState,
+}
+
+impl Memory {
+    /// The refresh token to use, given what the source says.
+    pub(super) fn choose(&mut self, read: Zeroizing<String>) -> Secret {
+        let is_news = self.is_news(&read);
+        self.read = Some(self.hash(&read));
+        match &self.current {
+            Some(current) if !is_news => Arc::clone(current),
+            _ => Arc::clone(self.current.insert(Arc::new(read))),
+        }
+    }
+
+    /// The refresh token to use after `refused` was, if the source has another one.
+    pub(super) fn choose_other(
+        &mut self,
+        read: Zeroizing<String>,
+        refused: &Secret,
+    ) -> Option<Secret> {
+        if *read == ***refused || !self.is_news(&read) {
+            return None;
+        }
+        self.read = Some(self.hash(&read));
+        Some(Arc::clone(self.current.insert(Arc::new(read))))
+    }
+
+    /// Keeps what an answer to a request with `old` has brought. The same text again is no rotation.
+    pub(super) fn rotate(&mut self, old: &Secret, new: Zeroizing<String>) {
+        if *new == ***old {
+            return;
+        }
+        let (old_hash, new_hash) = (self.hash(old), self.hash(&new));
+        // A server may come back to one.
+        self.replaced.retain(|hash| *hash != new_hash);
+        self.replaced.push_back(old_hash);
+        if self.replaced.len() > REPLACED {
+            self.replaced.pop_front();
+        }
+        let new = Arc::new(new);
+        self.current = Some(Arc::clone(&new));
+        self.unsaved = Some(RefreshTokenRotation {
+            new,
+            old: Arc::clone(old),
+        });
+    }
+
+    pub(super) fn unsaved(&self) -> Option<RefreshTokenRotation> {
+        self.unsaved.clone()
+    }
+
+    pub(super) fn saved(&mut self) {
+        self.unsaved = None;
+    }
+
+    pub(super) fn refuse(&mut self, token: &Secret, error: FetchError) {
+        self.refused = Some((self.hash(token), error));
+    }
+
+    /// How `token` was refused, if it was.
+    pub(super) fn refusal(&self, token: &Secret) -> Option<FetchError> {
+        let (refused, error) = self.refused.as_ref()?;
+        (*refused == self.hash(token)).then(|| error.clone())
+    }
+
+    pub(super) fn accept(&mut self) {
+        self.refused = None;
+    }
+
+    /// Whether what the source says is neither what it said before nor what was replaced here, the use of
+    /// which would be taken for theft (RFC 9700 §4.14.2).
+    fn is_news(&self, read: &str) -> bool {
+        let hash = self.hash(read);
+        self.read != Some(hash) && !self.replaced.contains(&hash)
+    }
+
+    fn hash(&self, text: &str) -> u64 {
+        self.key.hash_one(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Zeroizing<String> {
+        Zeroizing::new(text.to_owned())
+    }
+
+    fn rotate(memory: &mut Memory, old: &str, new: &str) {
+        memory.rotate(&Arc::new(text(old)), text(new));
+    }
+
+    #[test]
+    fn a_source_that_repeats_itself_never_brings_back_what_was_replaced() {
+        let mut memory = Memory::default();
+        assert_eq!(**memory.choose(text("r0")), "r0");
+        for n in 0..3 * REPLACED {
+            rotate(&mut memory, &format!("r{n}"), &format!("r{}", n + 1));
+            assert_eq!(**memory.choose(text("r0")), format!("r{}", n + 1));
+        }
+        assert_eq!(memory.replaced.len(), REPLACED);
+    }
+
+    #[test]
+    fn a_store_that_lags_behind_does_not_bring_back_what_was_replaced() {
+        let mut memory = Memory::default();
+        memory.choose(text("r0"));
+        rotate(&mut memory, "r0", "r1");
+        rotate(&mut memory, "r1", "r2");
+
+        assert_eq!(**memory.choose(text("r1")), "r2");
+        assert_eq!(**memory.choose(text("r2")), "r2");
+        assert_eq!(**memory.choose(text("from elsewhere")), "from elsewhere");
+    }
+
+    #[test]
+    fn a_token_that_a_server_comes_back_to_is_taken_from_the_source_again() {
+        let mut memory = Memory::default();
+        rotate(&mut memory, "a", "b");
+        rotate(&mut memory, "b", "a");
+        rotate(&mut memory, "a", "a");
+
+        assert_eq!(**memory.current.as_ref().unwrap(), text("a"));
+        assert_eq!(memory.replaced.len(), 1);
+        memory.choose(text("c"));
+        assert_eq!(**memory.choose(text("a")), "a");
+    }
+}

@@ -1,0 +1,309 @@
+//! The refresh token grant, and what becomes of a refresh token that is replaced while it is used.
+//!
+//! | what goes on | in memory | what ends it |
+//! |---|---|---|
+//! | *held* | `R` | a fetch asks |
+//! | *asking* with `R`, one request at a time | `R` | an answer, or the loss of it: *held* |
+//! | *answered* without a refresh token, or with `R` again | `R` | at once: *held* |
+//! | *answered* with `R'` | `R'`; `R` until `R'` is saved | at once: *saving*, or *held* if nothing saves it |
+//! | *saving* `R'` | `R'` and `R` | saved: *held*; failed: *unsaved* |
+//! | *unsaved* | `R'` and `R` | the next fetch: *saving*, and nothing is asked before that succeeds |
+//! | *refused* (`invalid_grant`) | `R` | the source has another: *held* |
+//!
+//! `R'` is in memory before anything is awaited, and whatever else is wrong with the answer. A request on
+//! its way belongs to no fetch: see [`Turns`].
+
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
+
+use super::turns::Turns;
+use super::{Grant, GrantBuilder, GrantProvider};
+use crate::error::{BoxError, FetchError, discard};
+use crate::oauth2::client::request::GrantRequest;
+use crate::oauth2::client::{Credential, TokenClient};
+use crate::oauth2::endpoint::{Endpoint, TokenEndpoint};
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::invalid_config::InvalidConfig;
+use crate::oauth2::transport::Transport;
+use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider, TokenRequest};
+use crate::token::AccessToken;
+
+mod memory;
+mod source;
+
+pub use self::memory::RefreshTokenRotation;
+pub use self::source::RefreshTokenSource;
+
+use self::memory::{Memory, Secret};
+
+/// The refresh token grant (RFC 6749 §6), as a [`TokenProvider`](crate::TokenProvider): the client asks
+/// on behalf of whoever once gave it a refresh token.
+///
+/// A server may replace the refresh token with every answer (RFC 9700 §2.2.2) and take the use of a
+/// replaced one for theft (§4.14.2), so
+///
+/// - requests are sent one at a time, whatever their scopes: no refresh token is sent while another
+///   request with it is on its way;
+/// - the new one is kept as soon as the answer is there, also if its access token is of no use, and
+///   [saved](RefreshTokenBuilder::with_rotation_saved_by) before it is used;
+/// - a fetch that is dropped while its request is on its way leaves the request to the next fetch, which
+///   waits for the answer before it asks itself.
+///
+/// ```
+/// use tower_bearer::oauth2::{Credential, RefreshToken};
+///
+/// # fn refresh_token() -> String { "tGzv3JOkF0XG5Qx2TlKWIA".into() }
+/// # async fn save(_: &str) -> std::io::Result<()> { Ok(()) }
+/// let endpoint = "https://id.example.com/token";
+/// let builder = RefreshToken::builder(endpoint, "my-app", Credential::none(), refresh_token())
+///     .with_rotation_saved_by(|rotation| async move { Ok(save(rotation.expose_new()).await?) });
+/// # let _ = builder;
+/// ```
+///
+/// Clones of a builder, and the providers made of them, share the refresh token.
+///
+/// # Errors
+///
+/// As of every [`GrantProvider`]. `invalid_grant` is `Denied`, which pauses every key of a cache, since
+/// they all depend on the same refresh token. See also
+/// [`with_fallback`](RefreshTokenBuilder::with_fallback).
+///
+/// # Cancel safety
+///
+/// If a fetch and the one after it are both dropped while they wait for the same answer, the request is
+/// given up and the refresh token is sent again. Was the answer only late, and the refresh token for
+/// one use, then it is lost: deadlines below that of the token endpoint do harm here.
+pub type RefreshToken<T> = GrantProvider<RefreshTokenGrant, T>;
+
+/// Configures [`RefreshToken`].
+pub type RefreshTokenBuilder = GrantBuilder<RefreshTokenGrant>;
+
+/// Marks the refresh token grant: see [`RefreshToken`].
+#[derive(Clone)]
+pub struct RefreshTokenGrant {
+    source: RefreshTokenSource,
+    save: Option<Save>,
+    fallback: Option<BoxTokenProvider>,
+    // Apart from `memory`, which the job that it keeps refers to.
+    turns: Arc<Turns>,
+    // Held for no longer than it takes to look.
+    memory: Arc<Mutex<Memory>>,
+}
+
+type Save =
+    Arc<dyn Fn(RefreshTokenRotation) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
+
+impl RefreshToken<()> {
+    /// Starts with where to ask, as whom, and what for.
+    ///
+    /// A public client (RFC 6749 §2.1) has the credential [`Credential::none`]. All of it is checked by
+    /// [`build`](GrantBuilder::build).
+    pub fn builder(
+        token_endpoint: impl Into<TokenEndpoint>,
+        client_id: impl Into<String>,
+        credential: impl Into<Credential>,
+        refresh_token: impl Into<RefreshTokenSource>,
+    ) -> RefreshTokenBuilder {
+        let grant = RefreshTokenGrant {
+            source: refresh_token.into(),
+            save: None,
+            fallback: None,
+            turns: Arc::default(),
+            memory: Arc::default(),
+        };
+        GrantBuilder::new(token_endpoint, grant).for_client(client_id, credential)
+    }
+}
+
+impl RefreshTokenBuilder {
+    /// Saves every new refresh token by a closure, such as into a file or a database.
+    ///
+    /// Without this, one that replaces another is in memory only, and lost with the process.
+    ///
+    /// The closure is awaited within the fetch. If it fails or panics, or does not end within the time
+    /// limit of the fetch, no refresh token is lost: the new one stays in memory, as does the old one, and
+    /// the closure is called again, with the same, before the next token request. So it may be called more
+    /// than once for one rotation.
+    ///
+    /// If it fails or panics, the access token that came along is returned all the same: to withhold it
+    /// would make the store's outage one of the service, and the refresh token no safer. But nothing more
+    /// is asked until the closure succeeds: fetches fail as ones that may get better by themselves. Since
+    /// a cache renews a token before its end, a store has that long to come back.
+    ///
+    /// The first refresh token is not passed to it, nor one that a source returns.
+    #[must_use]
+    pub fn with_rotation_saved_by<F, Fut>(mut self, save: F) -> Self
+    where
+        F: Fn(RefreshTokenRotation) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.grant_mut().save = Some(Arc::new(move |rotation| Box::pin(save(rotation))));
+        self
+    }
+
+    /// Asks `provider`, for the same, once the token endpoint has said `invalid_grant`
+    /// (RFC 6749 §5.2): the refresh token has ended or was revoked.
+    ///
+    /// It is asked for every token from then on. The refresh token is not tried again, until the source
+    /// returns another one: a provider that logs in anew can put that where the source reads it.
+    ///
+    /// Without a fallback `invalid_grant` is an error, and the refresh token is tried again after the pause
+    /// that follows.
+    #[must_use]
+    pub fn with_fallback(mut self, provider: impl TokenProvider) -> Self {
+        self.grant_mut().fallback = Some(BoxTokenProvider::new(provider));
+        self
+    }
+}
+
+impl Grant for RefreshTokenGrant {
+    const TYPE: &'static str = "refresh_token";
+    const PARAMETERS: &'static [&'static str] = &["refresh_token"];
+
+    fn validate(&self) -> Result<(), InvalidConfig> {
+        self.source.validate()
+    }
+
+    async fn fetch<T: Transport>(
+        &self,
+        client: &TokenClient<T>,
+        cx: FetchContext,
+    ) -> Result<AccessToken, FetchError> {
+        let refresh = Refresh {
+            source: self.source.clone(),
+            save: self.save.clone(),
+            falls_back: self.fallback.is_some(),
+            memory: Arc::clone(&self.memory),
+            endpoint: client.endpoint().await?,
+            client: client.detached(),
+            wanted: cx.token_request().clone(),
+        };
+        let refreshed = self.turns.run(refresh.run()).await;
+        match (refreshed, &self.fallback) {
+            (Err(error), Some(fallback)) if is_invalid_grant(&error) => {
+                let token = fallback.fetch_token(cx).await;
+                token.map_err(FetchError::from_provider)
+            }
+            (refreshed, _) => refreshed,
+        }
+    }
+}
+
+impl fmt::Debug for RefreshTokenGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTokenGrant").finish_non_exhaustive()
+    }
+}
+
+fn is_invalid_grant(error: &FetchError) -> bool {
+    let source = std::error::Error::source(error);
+    let error = source.and_then(|source| source.downcast_ref::<TokenEndpointError>());
+    error.is_some_and(TokenEndpointError::is_invalid_grant)
+}
+
+/// One fetch, which may outlive its caller.
+struct Refresh<T> {
+    source: RefreshTokenSource,
+    save: Option<Save>,
+    falls_back: bool,
+    memory: Arc<Mutex<Memory>>,
+    endpoint: Endpoint,
+    client: TokenClient<T>,
+    wanted: TokenRequest,
+}
+
+impl<T: Transport> Refresh<T> {
+    async fn run(self) -> Result<AccessToken, FetchError> {
+        // What is not saved must not be used up.
+        self.save().await.map_err(|source| {
+            let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
+            self.at(error.with_source(source))
+        })?;
+        let token = self.read().await?;
+        let token = self.memory().choose(token);
+        if self.falls_back {
+            if let Some(error) = self.memory().refusal(&token) {
+                return Err(error);
+            }
+        }
+        let error = match self.ask(&token).await {
+            Err(error) if is_invalid_grant(&error) => error,
+            answered => return answered,
+        };
+        if self.source.is_fixed() {
+            return Err(error);
+        }
+        // Somebody else may have replaced it meanwhile.
+        let other = self.read().await?;
+        let other = self.memory().choose_other(other, &token);
+        match other {
+            Some(other) => self.ask(&other).await,
+            None => Err(error),
+        }
+    }
+
+    async fn ask(&self, token: &Secret) -> Result<AccessToken, FetchError> {
+        let request = GrantRequest::new(RefreshTokenGrant::TYPE).with("refresh_token", token);
+        let keep = |new| self.memory().rotate(token, new);
+        let client = &self.client;
+        let answer = client
+            .fetch_and_keep(&self.endpoint, request, &self.wanted, keep)
+            .await;
+        // If it cannot be saved, the next fetch says so.
+        let _saved = self.save().await;
+        match answer {
+            Ok(answer) => {
+                self.memory().accept();
+                Ok(answer.token)
+            }
+            Err(error) => {
+                let is_invalid_grant = error.is_invalid_grant();
+                let error = FetchError::from(error);
+                if is_invalid_grant {
+                    self.memory().refuse(token, error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Zeroizing<String>, FetchError> {
+        let token = self.source.read().await;
+        token.map_err(|error| self.at(error))
+    }
+
+    /// Has the new refresh token saved, if there is one that is not.
+    async fn save(&self) -> Result<(), BoxError> {
+        let unsaved = self.memory().unsaved();
+        let Some(rotation) = unsaved else {
+            return Ok(());
+        };
+        if let Some(save) = &self.save {
+            let saved = AssertUnwindSafe(async { save(rotation).await });
+            match saved.catch_unwind().await {
+                Ok(saved) => saved?,
+                Err(payload) => {
+                    discard(payload);
+                    return Err("the closure that saves refresh tokens panicked".into());
+                }
+            }
+        }
+        self.memory().saved();
+        Ok(())
+    }
+
+    fn at(&self, error: TokenEndpointError) -> FetchError {
+        error.at(self.endpoint.name()).into()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        let memory = self.memory.lock();
+        memory.unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+use std::future::Future;
+
+use zeroize::Zeroizing;
+
+use crate::error::BoxError;
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::grants::text::{NoText, Text};
+use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
+
+/// Where the refresh token comes from: a fixed text, or a closure that reads it where others put it.
+///
+/// ```
+/// use tower_bearer::oauth2::{Credential, RefreshToken, RefreshTokenSource};
+///
+/// let source = RefreshTokenSource::from_fn(|| async {
+///     let text = tokio::fs::read_to_string("/var/lib/my-service/refresh-token").await?;
+///     Ok(text.trim_end().to_owned())
+/// });
+/// let endpoint = "https://id.example.com/token";
+/// let builder = RefreshToken::builder(endpoint, "my-app", Credential::none(), source);
+/// # let _ = builder;
+/// ```
+///
+/// # Security
+///
+/// Zeroed when dropped, as is what was read.
+#[derive(Clone)]
+pub struct RefreshTokenSource {
+    text: Text,
+}
+
+impl RefreshTokenSource {
+    /// Reads the refresh token by a closure: before every token request, and again if the token endpoint
+    /// says `invalid_grant` (RFC 6749 §5.2).
+    ///
+    /// So it notices what another process has put there. What the closure returns is used unless it is the
+    /// same as last time, or one that this process itself has had replaced: a closure that goes on
+    /// returning the first refresh token does no harm.
+    ///
+    /// If it fails, so does the fetch, as one that may get better by itself. What is in memory is not
+    /// used instead, since somebody else may have used it up.
+    pub fn from_fn<F, Fut>(f: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        Self {
+            text: Text::from_fn(f),
+        }
+    }
+
+    pub(super) fn is_fixed(&self) -> bool {
+        self.text.is_fixed()
+    }
+
+    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
+        if self.text.is_valid() {
+            Ok(())
+        } else {
+            Err(InvalidConfig::new(InvalidConfigKind::RefreshToken))
+        }
+    }
+
+    pub(super) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
+        self.text.read().await.map_err(|error| {
+            let source = match error {
+                NoText::Failed(source) => source,
+                NoText::Invalid => InvalidConfig::new(InvalidConfigKind::RefreshToken).into(),
+            };
+            TokenEndpointError::new(TokenEndpointErrorKind::RefreshToken).with_source(source)
+        })
+    }
+}
+
+impl From<Zeroizing<String>> for RefreshTokenSource {
+    fn from(text: Zeroizing<String>) -> Self {
+        Self {
+            text: Text::Fixed(text),
+        }
+    }
+}
+
+impl From<String> for RefreshTokenSource {
+    fn from(text: String) -> Self {
+        Zeroizing::new(text).into()
+    }
+}
+
+impl From<&str> for RefreshTokenSource {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Debug for RefreshTokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTokenSource").finish_non_exhaustive()
+    }
+}
