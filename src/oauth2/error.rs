@@ -72,6 +72,9 @@ pub enum TokenEndpointErrorKind {
     RefreshToken,
     /// Nothing was sent: the refresh token that came last could not be saved.
     RefreshTokenNotSaved,
+    /// Nothing was sent: the subject token or the actor token of a token exchange could not be read, or
+    /// cannot be right.
+    SubjectToken,
     /// The transport failed, before or within the answer.
     Transport,
     /// The server refused, by its status or by an `error` in its answer.
@@ -244,6 +247,10 @@ impl fmt::Display for TokenEndpointError {
             TokenEndpointErrorKind::RefreshTokenNotSaved => {
                 " was not asked: the refresh token that it gave last could not be saved, and the next one \
                  would be lost the same way; it is kept in memory, and saving it is tried again"
+            }
+            TokenEndpointErrorKind::SubjectToken => {
+                " was not asked: the subject token or the actor token could not be read, is empty, or has \
+                 control characters (is there a line break to trim?)"
             }
             TokenEndpointErrorKind::Transport => ": the connection failed",
             TokenEndpointErrorKind::Rejected => " refused",

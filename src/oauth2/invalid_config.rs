@@ -24,6 +24,10 @@ pub enum InvalidConfigKind {
     ClientSecret,
     /// The refresh token is empty or has control characters.
     RefreshToken,
+    /// The subject token or the actor token is empty or has control characters.
+    SubjectToken,
+    /// A token type identifier is empty, or has other characters than a URI.
+    TokenTypeIdentifier,
     /// A parameter has no name, or one that the grant sets itself.
     ReservedParameter,
 }
@@ -63,6 +67,14 @@ impl fmt::Display for InvalidConfig {
             InvalidConfigKind::RefreshToken => {
                 "invalid refresh token: it is empty or has control characters (is there a line break to \
                  trim?)"
+            }
+            InvalidConfigKind::SubjectToken => {
+                "invalid subject token or actor token: it is empty or has control characters (is there a \
+                 line break to trim?)"
+            }
+            InvalidConfigKind::TokenTypeIdentifier => {
+                "invalid token type identifier: it is empty, or has white space or other characters that \
+                 a URI cannot have"
             }
             InvalidConfigKind::ReservedParameter => {
                 "invalid parameter: it has no name, or one that the grant sets itself or has a method \

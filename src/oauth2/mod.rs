@@ -1,7 +1,7 @@
 //! OAuth 2.0 token endpoints: a [`TokenProvider`](crate::TokenProvider) for each grant.
 //!
 //! [`ClientCredentials`] is the client credentials grant (RFC 6749 §4.4), [`RefreshToken`] the refresh
-//! token grant (RFC 6749 §6). They speak over any
+//! token grant (RFC 6749 §6), [`TokenExchange`] that of RFC 8693. They speak over any
 //! `Service<http::Request<Full<Bytes>>>`, so time limits, proxies and TLS, mutual TLS too, are the
 //! transport's. The client of hyper-util works as it is.
 //!
@@ -106,9 +106,10 @@ pub use self::client::{Assertion, AssertionContext, ClientAuth, ClientSecret, Cr
 pub use self::endpoint::TokenEndpoint;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
 pub use self::grants::{
-    ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant, Grant, GrantBuilder,
-    GrantProvider, JwtBearer, JwtBearerBuilder, JwtBearerGrant, RefreshToken, RefreshTokenBuilder,
-    RefreshTokenGrant, RefreshTokenRotation, RefreshTokenSource,
+    ActorToken, ClientCredentials, ClientCredentialsBuilder, ClientCredentialsGrant, Grant,
+    GrantBuilder, GrantProvider, JwtBearer, JwtBearerBuilder, JwtBearerGrant, RefreshToken,
+    RefreshTokenBuilder, RefreshTokenGrant, RefreshTokenRotation, RefreshTokenSource, SubjectToken,
+    TokenExchange, TokenExchangeBuilder, TokenExchangeGrant, TokenTypeIdentifier,
 };
 pub use self::invalid_config::{InvalidConfig, InvalidConfigKind};
 pub use self::transport::Transport;

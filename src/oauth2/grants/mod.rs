@@ -15,6 +15,7 @@ mod client_credentials;
 mod jwt_bearer;
 mod refresh_token;
 mod text;
+mod token_exchange;
 mod turns;
 
 pub use self::builder::GrantBuilder;
@@ -24,6 +25,10 @@ pub use self::client_credentials::{
 pub use self::jwt_bearer::{JwtBearer, JwtBearerBuilder, JwtBearerGrant};
 pub use self::refresh_token::{
     RefreshToken, RefreshTokenBuilder, RefreshTokenGrant, RefreshTokenRotation, RefreshTokenSource,
+};
+pub use self::token_exchange::{
+    ActorToken, SubjectToken, TokenExchange, TokenExchangeBuilder, TokenExchangeGrant,
+    TokenTypeIdentifier,
 };
 
 /// A grant (RFC 6749 §1.3): what a token endpoint gives a token for.
