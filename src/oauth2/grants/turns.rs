@@ -3,6 +3,16 @@
 //! An asynchronous mutex would do, were every fetch polled to its end. One that nobody polls any more,
 //! since its runtime or its callers are gone, would hold such a mutex for ever; and one that is dropped
 //! at its time limit would take along an answer that is on its way.
+//!
+//! ```text
+//!  waits its turn ──▶ under way ──▶ over
+//!        │                │ its owner is dropped
+//!        ▼                ├──────────────────────▶ dropped, unless it is kept
+//!     dropped             ▼ kept
+//!                      orphan: driven by those who wait for their turn
+//!                         ├──▶ over, or no longer kept
+//!                         └──▶ dropped with one of those, having been waited for in vain twice
+//! ```
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,6 +32,22 @@ use crate::token::AccessToken;
 
 pub(super) type Outcome = Result<AccessToken, FetchError>;
 
+/// Says whether a job is to outlive its owner.
+#[derive(Clone, Default)]
+pub(super) struct Keep {
+    is_kept: Arc<AtomicBool>,
+}
+
+impl Keep {
+    pub(super) fn set(&self, is_kept: bool) {
+        self.is_kept.store(is_kept, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> bool {
+        self.is_kept.load(Ordering::SeqCst)
+    }
+}
+
 /// Gives turns to jobs.
 #[derive(Default)]
 pub(super) struct Turns {
@@ -34,6 +60,7 @@ struct Turn {
     is_over: AtomicBool,
     /// Whether the one whose job it is has gone.
     is_orphan: AtomicBool,
+    keep: Keep,
     waiting: Arc<Waiting>,
     /// Where it was begun: its timers and connections are from there.
     runtime: Option<Handle>,
@@ -56,10 +83,15 @@ impl Turns {
     ///
     /// # Cancel safety
     ///
-    /// A job that has not begun is dropped. One that has begun stays, and the next to call this drives it
+    /// The job is dropped too, except while it is kept. Then it stays, and the next to call this drives it
     /// before its own begins. If that one is dropped as well, so is the job, since it may wait for
     /// something that never comes.
-    pub(super) async fn run(&self, job: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    pub(super) async fn run<F>(&self, job: impl FnOnce(Keep) -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let keep = Keep::default();
+        let job = job(keep.clone());
         let outcome = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&outcome);
         let mut mine = Some(async move {
@@ -75,7 +107,7 @@ impl Turns {
                     Some(turn) if !turn.is_over() => (Arc::clone(turn), false),
                     _ => {
                         let job = mine.take().expect("a job has one turn");
-                        let turn = Arc::new(Turn::new(job));
+                        let turn = Arc::new(Turn::new(job, keep.clone()));
                         *current = Some(Arc::clone(&turn));
                         (turn, true)
                     }
@@ -91,11 +123,12 @@ impl Turns {
 }
 
 impl Turn {
-    fn new(job: impl Future<Output = ()> + Send + 'static) -> Self {
+    fn new(job: impl Future<Output = ()> + Send + 'static, keep: Keep) -> Self {
         Self {
             job: Mutex::new(Some(Box::pin(job))),
             is_over: AtomicBool::new(false),
             is_orphan: AtomicBool::new(false),
+            keep,
             waiting: Arc::default(),
             runtime: Handle::try_current().ok(),
         }
@@ -129,10 +162,16 @@ impl Turn {
             let waker = Waker::from(Arc::clone(&self.waiting));
             running.as_mut().poll(&mut Context::from_waker(&waker))
         };
-        if polled.is_ready() {
-            self.end(job);
+        if polled.is_pending() && !self.is_left() {
+            return Poll::Pending;
         }
-        polled
+        self.end(job);
+        Poll::Ready(())
+    }
+
+    /// Whether nobody is interested in the job.
+    fn is_left(&self) -> bool {
+        self.is_orphan.load(Ordering::SeqCst) && !self.keep.get()
     }
 
     /// Lets the next one have its turn.
@@ -191,15 +230,17 @@ impl Drop for Wait {
         if turn.is_over() {
             return;
         }
+        let was_orphan = turn.is_orphan.load(Ordering::SeqCst);
         if self.is_mine {
             turn.is_orphan.store(true, Ordering::SeqCst);
-        } else if turn.is_orphan.load(Ordering::SeqCst) {
-            // Waited for in vain twice. Unless somebody drives it at this moment.
-            if let Some(job) = turn.try_lock() {
-                return turn.end(job);
-            }
         }
-        if waker.is_none() {
+        if was_orphan || turn.is_left() {
+            match turn.try_lock() {
+                Some(job) => turn.end(job),
+                // Somebody drives it at this moment, who may have looked before.
+                None => turn.waiting.wake_all(),
+            }
+        } else if waker.is_none() {
             // It was woken, and has not looked: somebody else must.
             turn.waiting.wake_all();
         }
@@ -229,150 +270,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-    use std::sync::atomic::AtomicUsize;
-
-    use tokio::sync::oneshot;
-    use tokio_test::task::spawn;
-    use tokio_test::{assert_pending, assert_ready};
-
-    use super::*;
-
-    fn token(text: &str) -> Outcome {
-        Ok(AccessToken::new(text).unwrap())
-    }
-
-    /// A job that waits to be told to end, and counts that it did.
-    fn gated(
-        ended: &Arc<AtomicUsize>,
-    ) -> (oneshot::Sender<()>, impl Future<Output = Outcome> + use<>) {
-        let (open, gate) = oneshot::channel();
-        let ended = Arc::clone(ended);
-        let job = async move {
-            let _ = gate.await;
-            ended.fetch_add(1, Ordering::SeqCst);
-            token("first")
-        };
-        (open, job)
-    }
-
-    #[test]
-    fn a_job_begins_when_the_one_before_has_ended() {
-        let (turns, ended) = (Turns::default(), Arc::default());
-        let (open, job) = gated(&ended);
-        let mut first = spawn(turns.run(job));
-        let mut second = spawn(turns.run(async { panic!("begins, and is contained") }));
-        assert_pending!(first.poll());
-        assert_pending!(second.poll());
-
-        open.send(()).unwrap();
-        assert!(first.is_woken() && second.is_woken());
-        assert_eq!(
-            assert_ready!(first.poll()).unwrap().expose_secret(),
-            "first"
-        );
-        let error = assert_ready!(second.poll()).unwrap_err();
-        assert_eq!(error.kind(), FetchErrorKind::Panicked);
-        let third = assert_ready!(spawn(turns.run(ready(token("third")))).poll());
-        assert_eq!(third.unwrap().expose_secret(), "third");
-    }
-
-    #[test]
-    fn a_job_that_its_owner_does_not_poll_is_driven_by_who_waits() {
-        let (turns, ended) = (Turns::default(), Arc::default());
-        let (open, job) = gated(&ended);
-        let mut first = spawn(turns.run(job));
-        assert_pending!(first.poll());
-        let mut second = spawn(turns.run(ready(token("second"))));
-        assert_pending!(second.poll());
-
-        open.send(()).unwrap();
-        assert!(second.is_woken());
-        let outcome = assert_ready!(second.poll()).unwrap();
-        assert_eq!(outcome.expose_secret(), "second");
-        // Its outcome is there when it looks.
-        assert_eq!(
-            assert_ready!(first.poll()).unwrap().expose_secret(),
-            "first"
-        );
-    }
-
-    #[test]
-    fn a_job_whose_owner_is_gone_is_ended_by_the_next() {
-        let (turns, ended) = (Turns::default(), Arc::default());
-        let (open, job) = gated(&ended);
-        let mut first = spawn(turns.run(job));
-        assert_pending!(first.poll());
-        drop(first);
-        open.send(()).unwrap();
-        assert_eq!(ended.load(Ordering::SeqCst), 0);
-
-        let second = assert_ready!(spawn(turns.run(ready(token("second")))).poll());
-        assert_eq!(second.unwrap().expose_secret(), "second");
-        assert_eq!(ended.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_job_that_was_waited_for_in_vain_twice_is_given_up() {
-        let turns = Turns::default();
-        let mut first = spawn(turns.run(pending()));
-        let mut second = spawn(turns.run(pending()));
-        let mut third = spawn(turns.run(ready(token("third"))));
-        assert_pending!(first.poll());
-        assert_pending!(second.poll());
-        // Its owner still waits for it.
-        drop(second);
-        assert_pending!(third.poll());
-        drop(first);
-        assert_pending!(third.poll());
-
-        let mut fourth = spawn(turns.run(ready(token("fourth"))));
-        assert_pending!(fourth.poll());
-        drop(fourth);
-        assert!(third.is_woken());
-        assert_eq!(
-            assert_ready!(third.poll()).unwrap().expose_secret(),
-            "third"
-        );
-    }
-
-    #[test]
-    fn one_who_goes_after_it_was_woken_has_another_look() {
-        let (turns, ended) = (Turns::default(), Arc::default());
-        let (open, job) = gated(&ended);
-        let mut first = spawn(turns.run(job));
-        let mut second = spawn(turns.run(ready(token("second"))));
-        assert_pending!(first.poll());
-        assert_pending!(second.poll());
-        open.send(()).unwrap();
-        assert!(first.is_woken() && second.is_woken());
-        // It looks, and there is nothing to be seen: as if the other polled the job at this moment.
-        let turn = lock(&turns.current).clone().unwrap();
-        let held = turn.job.lock().unwrap();
-        assert_pending!(second.poll());
-        drop(held);
-        assert!(!second.is_woken());
-
-        drop(first);
-        assert!(second.is_woken());
-        let outcome = assert_ready!(second.poll()).unwrap();
-        assert_eq!(outcome.expose_secret(), "second");
-    }
-
-    #[test]
-    fn a_job_that_waits_for_itself_blocks_no_thread() {
-        let turns = Arc::new(Turns::default());
-        let inner = Arc::clone(&turns);
-        let job = async move { inner.run(ready(token("never"))).await };
-        let mut first = spawn(turns.run(job));
-        assert_pending!(first.poll());
-        drop(first);
-        let mut second = spawn(turns.run(ready(token("second"))));
-        assert_pending!(second.poll());
-        drop(second);
-
-        let third = assert_ready!(spawn(turns.run(ready(token("third")))).poll());
-        assert_eq!(third.unwrap().expose_secret(), "third");
-    }
-}
+mod tests;

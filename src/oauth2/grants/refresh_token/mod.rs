@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use super::turns::Turns;
+use super::turns::{Keep, Turns};
 use super::{Grant, GrantBuilder, GrantProvider};
 use crate::error::{BoxError, FetchError, discard};
 use crate::oauth2::client::request::GrantRequest;
@@ -184,7 +184,7 @@ impl Grant for RefreshTokenGrant {
             client: client.detached(),
             wanted: cx.token_request().clone(),
         };
-        let refreshed = self.turns.run(refresh.run()).await;
+        let refreshed = self.turns.run(|keep| refresh.run(keep)).await;
         match (refreshed, &self.fallback) {
             (Err(error), Some(fallback)) if is_invalid_grant(&error) => {
                 let token = fallback.fetch_token(cx).await;
@@ -207,7 +207,7 @@ fn is_invalid_grant(error: &FetchError) -> bool {
     error.is_some_and(TokenEndpointError::is_invalid_grant)
 }
 
-/// One fetch, which may outlive its caller.
+/// One fetch. Its request outlives it.
 struct Refresh<T> {
     source: RefreshTokenSource,
     save: Option<Save>,
@@ -219,7 +219,7 @@ struct Refresh<T> {
 }
 
 impl<T: Transport> Refresh<T> {
-    async fn run(self) -> Result<AccessToken, FetchError> {
+    async fn run(self, keep: Keep) -> Result<AccessToken, FetchError> {
         // What is not saved must not be used up.
         self.save().await.map_err(|source| {
             let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
@@ -232,7 +232,7 @@ impl<T: Transport> Refresh<T> {
                 return Err(error);
             }
         }
-        let error = match self.ask(&token).await {
+        let error = match self.ask(&token, &keep).await {
             Err(error) if is_invalid_grant(&error) => error,
             answered => return answered,
         };
@@ -243,18 +243,21 @@ impl<T: Transport> Refresh<T> {
         let other = self.read().await?;
         let other = self.memory().choose_other(other, &token);
         match other {
-            Some(other) => self.ask(&other).await,
+            Some(other) => self.ask(&other, &keep).await,
             None => Err(error),
         }
     }
 
-    async fn ask(&self, token: &Secret) -> Result<AccessToken, FetchError> {
+    async fn ask(&self, token: &Secret, keep: &Keep) -> Result<AccessToken, FetchError> {
+        // To drop it would lose the answer.
+        keep.set(true);
         let request = GrantRequest::new(RefreshTokenGrant::TYPE).with("refresh_token", token);
-        let keep = |new| self.memory().rotate(token, new);
+        let rotate = |new| self.memory().rotate(token, new);
         let client = &self.client;
         let answer = client
-            .fetch_and_keep(&self.endpoint, request, &self.wanted, keep)
+            .fetch_and_keep(&self.endpoint, request, &self.wanted, rotate)
             .await;
+        keep.set(false);
         // If it cannot be saved, the next fetch says so.
         let _saved = self.save().await;
         match answer {

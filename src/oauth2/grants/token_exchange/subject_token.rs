@@ -112,7 +112,7 @@ impl SubjectToken {
                     let token = provider.fetch_token(FetchContext::default()).await;
                     token.map_err(FetchError::from_provider)
                 };
-                let token = turns.run(fetch).await?;
+                let token = turns.run(|_| fetch).await?;
                 return Ok(Zeroizing::new(token.expose_secret().to_owned()));
             }
         };
