@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio_test::assert_pending;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
-use tower_bearer::TokenCache;
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::{Credential, RefreshToken};
+use tower_bearer::{FetchErrorKind, TokenCache};
 
 use crate::support::*;
 
@@ -110,5 +110,31 @@ fn a_fetch_that_nobody_drives_holds_up_no_other_key() {
     assert_eq!(token.expose_secret(), "a2");
     let token = futures_executor::block_on(first.token()).unwrap();
     assert_eq!(token.expose_secret(), "a1");
+    assert!(!family.is_revoked());
+}
+
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn an_answer_that_comes_after_the_time_limit_is_not_lost() {
+    let (family, store) = (Family::new(), Store::default());
+    let server = family.serve().await;
+    let (transport, open, come) = gated();
+    let provider = store.saves(client(&server, "r0")).build(transport).unwrap();
+    let clock = tower_bearer::testing::ManualClock::new();
+    let builder = TokenCache::builder(provider).with_clock(clock.clone());
+    let cache = builder.build();
+
+    let late = async {
+        come.acquire().await.unwrap().forget();
+        clock.advance(std::time::Duration::from_secs(31));
+    };
+    let (error, ()) = tokio::join!(cache.token(), late);
+    assert_eq!(error.unwrap_err().kind(), FetchErrorKind::TimedOut);
+
+    open.add_permits(2);
+    cache.reset_backoff();
+    assert_eq!(cache.token().await.unwrap().expose_secret(), "a2");
+    assert_eq!(refresh_tokens(&server), ["r0", "r1"]);
+    assert_eq!(store.text(), "r2");
     assert!(!family.is_revoked());
 }

@@ -31,7 +31,7 @@ async fn a_public_client_sends_its_id_and_the_refresh_token() {
 #[tokio::test]
 async fn a_confidential_client_authenticates_as_for_every_grant() {
     let server = Server::answering(200, r#"{"access_token":"issued"}"#).await;
-    let provider = RefreshToken::builder(&server.url(), "me", "s3cret", "r0")
+    let provider = RefreshToken::builder(server.url(), "me", "s3cret", "r0")
         .with_json_body()
         .build(hyper())
         .unwrap();

@@ -31,8 +31,7 @@ pub(crate) fn client(
     server: &Server,
     refresh_token: impl Into<RefreshTokenSource>,
 ) -> RefreshTokenBuilder {
-    let url = server.url();
-    RefreshToken::builder(&url, "my-app", Credential::none(), refresh_token)
+    RefreshToken::builder(server.url(), "my-app", Credential::none(), refresh_token)
 }
 
 /// A parameter of a form, which is there once.

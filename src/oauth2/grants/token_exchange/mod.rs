@@ -123,10 +123,10 @@ impl Grant for TokenExchangeGrant {
     ) -> Result<AccessToken, FetchError> {
         let endpoint = client.endpoint().await?;
         let mut request = GrantRequest::new(Self::TYPE)
-            .with("subject_token", &self.subject.read().await?)
+            .with("subject_token", &self.subject.read(&endpoint).await?)
             .with("subject_token_type", self.subject.token_type().as_str());
         if let Some(actor) = &self.actor {
-            request.add("actor_token", &actor.read().await?);
+            request.add("actor_token", &actor.read(&endpoint).await?);
             request.add("actor_token_type", actor.token_type().as_str());
         }
         if let Some(requested) = &self.requested {

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::TokenTypeIdentifier;
 use crate::error::{BoxError, FetchError};
+use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::grants::text::{NoText, Text};
 use crate::oauth2::grants::turns::Turns;
@@ -102,7 +103,8 @@ impl SubjectToken {
         }
     }
 
-    pub(super) async fn read(&self) -> Result<Zeroizing<String>, FetchError> {
+    /// The text, to be sent to `endpoint`.
+    pub(super) async fn read(&self, endpoint: &Endpoint) -> Result<Zeroizing<String>, FetchError> {
         let text = match &self.inner {
             Inner::Text(text) => text.read().await,
             Inner::Provider(provider, turns) => {
@@ -125,7 +127,7 @@ impl SubjectToken {
             Err(NoText::Invalid) => InvalidConfig::new(InvalidConfigKind::SubjectToken).into(),
         };
         let error = TokenEndpointError::new(TokenEndpointErrorKind::SubjectToken);
-        Err(error.with_source(source).into())
+        Err(error.with_source(source).at(endpoint.name()).into())
     }
 }
 
