@@ -17,6 +17,19 @@ pub(super) type Secret = Arc<Zeroizing<String>>;
 ///
 /// See [`with_rotation_saved_by`](super::RefreshTokenBuilder::with_rotation_saved_by).
 ///
+/// ```
+/// use tower_bearer::error::BoxError;
+/// use tower_bearer::oauth2::RefreshTokenRotation;
+///
+/// async fn save(rotation: RefreshTokenRotation) -> Result<(), BoxError> {
+///     // Renamed once it is whole, so that there is one or the other at any time.
+///     tokio::fs::write("/var/lib/my-service/new", rotation.expose_new()).await?;
+///     tokio::fs::rename("/var/lib/my-service/new", "/var/lib/my-service/refresh-token").await?;
+///     Ok(())
+/// }
+/// # let _ = save;
+/// ```
+///
 /// # Security
 ///
 /// Zeroed when the last clone is dropped. `Debug` shows neither.

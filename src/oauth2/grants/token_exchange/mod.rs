@@ -38,7 +38,7 @@ pub use self::token_type::TokenTypeIdentifier;
 ///
 /// As of every [`GrantProvider`]. An answer whose `token_type` is `N_A` (RFC 8693 §2.2.1) brings no bearer
 /// token and is
-/// [`UnsupportedTokenType`](super::TokenEndpointErrorKind::UnsupportedTokenType). Its `issued_token_type`
+/// [`UnsupportedTokenType`](crate::oauth2::TokenEndpointErrorKind::UnsupportedTokenType). Its `issued_token_type`
 /// is not looked at, since some servers leave it out; a refresh token in it is dropped.
 pub type TokenExchange<T> = GrantProvider<TokenExchangeGrant, T>;
 
