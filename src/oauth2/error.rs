@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::answer::redact::Redactor;
+use super::asked::Asked;
 use crate::error::{BoxError, FetchError, FetchErrorKind};
 
-/// A token endpoint did not give a usable token.
+/// A token endpoint did not give a usable token, or it could not be found out where it is.
 ///
 /// It is the [`source`](Error::source) of the [`FetchError`] of a provider in this module.
 ///
@@ -30,25 +31,31 @@ use crate::error::{BoxError, FetchError, FetchErrorKind};
 /// # Security
 ///
 /// What it quotes of a server is cut to 512 bytes, its control characters are escaped, and every secret
-/// that was sent is cut out of it, raw or encoded. A successful answer is never quoted. The error of a
-/// transport is reachable through [`source`](Error::source) and not part of our text.
+/// that was sent is cut out of it, raw or encoded. A successful answer is never quoted, but for the issuer
+/// and the origin of the token endpoint that an [`Issuer`](super::Issuer)'s metadata names, and only if
+/// they are URLs. The error of a transport is reachable through [`source`](Error::source) and not part of
+/// our text.
+#[derive(Clone)]
 pub struct TokenEndpointError {
     inner: Box<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: TokenEndpointErrorKind,
+    asked: Asked,
     endpoint: Option<Arc<str>>,
     status: Option<StatusCode>,
     refusal: Refusal,
     content_encoding: Option<&'static str>,
     concerns: FetchErrorKind,
     retry_after: Option<Duration>,
-    source: Option<BoxError>,
+    // Shared, since all who wait for one answer get its error.
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What a server says of why it refuses (RFC 6749 §5.2), fit to be shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Refusal {
     pub(crate) error: Option<String>,
     pub(crate) error_description: Option<String>,
@@ -62,7 +69,7 @@ pub(crate) struct Refusal {
 #[non_exhaustive]
 pub enum TokenEndpointErrorKind {
     /// Nothing was sent: the [`TokenRequest`](crate::TokenRequest) names a tenant, or a parameter that
-    /// the grant sets itself.
+    /// the grant sets itself, or what a metadata server cannot be asked for.
     NotSent,
     /// Nothing was sent: the client secret could not be read, or cannot be right.
     ClientSecret,
@@ -93,6 +100,15 @@ pub enum TokenEndpointErrorKind {
     UnsupportedTokenType,
     /// The token is for fewer scopes than were asked for.
     ScopesNotGranted,
+    /// The metadata that was read is another issuer's (RFC 8414 §3.3). No token endpoint was asked.
+    IssuerMismatch,
+    /// The issuer's metadata names no token endpoint, or one that is no `https` URL. It was not asked.
+    InvalidMetadata,
+    /// The issuer's metadata names a token endpoint on another origin than those that are allowed. It was
+    /// not asked.
+    TokenEndpointOrigin,
+    /// What answered is not the metadata server.
+    NotMetadataServer,
 }
 
 impl TokenEndpointError {
@@ -137,16 +153,31 @@ impl TokenEndpointError {
         self.error_code() == Some("invalid_grant") && self.inner.concerns == FetchErrorKind::Denied
     }
 
+    /// Whether this is about the metadata of an [`Issuer`](super::Issuer), so that no token endpoint was
+    /// asked.
+    pub fn is_discovery(&self) -> bool {
+        self.inner.asked == Asked::Issuer
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
     pub(crate) fn new(kind: TokenEndpointErrorKind) -> Self {
         let concerns = match kind {
             TokenEndpointErrorKind::NotSent | TokenEndpointErrorKind::ScopesNotGranted => {
                 FetchErrorKind::InvalidRequest
             }
+            // Somebody has to correct a configuration, theirs or ours.
+            TokenEndpointErrorKind::IssuerMismatch
+            | TokenEndpointErrorKind::InvalidMetadata
+            | TokenEndpointErrorKind::TokenEndpointOrigin => FetchErrorKind::Denied,
             _ => FetchErrorKind::Unavailable,
         };
         Self {
             inner: Box::new(Inner {
                 kind,
+                asked: Asked::TokenEndpoint,
                 endpoint: None,
                 status: None,
                 refusal: Refusal::default(),
@@ -172,6 +203,23 @@ impl TokenEndpointError {
         error
     }
 
+    /// `text` is ours, or was cleaned.
+    pub(crate) fn with_text(mut self, text: String) -> Self {
+        self.inner.refusal.text = Some(text);
+        self
+    }
+
+    pub(crate) fn concerning(mut self, concerns: FetchErrorKind) -> Self {
+        self.inner.concerns = concerns;
+        self
+    }
+
+    /// Says that somebody else than a token endpoint was asked.
+    pub(crate) fn of(mut self, asked: Asked) -> Self {
+        self.inner.asked = asked;
+        self
+    }
+
     pub(crate) fn at(mut self, endpoint: &Arc<str>) -> Self {
         self.inner.endpoint = Some(Arc::clone(endpoint));
         self
@@ -179,11 +227,6 @@ impl TokenEndpointError {
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
-        self
-    }
-
-    pub(crate) fn with_concerns(mut self, concerns: FetchErrorKind) -> Self {
-        self.inner.concerns = concerns;
         self
     }
 
@@ -198,7 +241,7 @@ impl TokenEndpointError {
     }
 
     pub(crate) fn with_source(mut self, source: BoxError) -> Self {
-        self.inner.source = Some(source);
+        self.inner.source = Some(source.into());
         self
     }
 }
@@ -221,14 +264,14 @@ impl From<TokenEndpointError> for FetchError {
 impl fmt::Display for TokenEndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
-        f.write_str("token endpoint")?;
+        f.write_str(inner.asked.name())?;
         if let Some(endpoint) = &inner.endpoint {
             write!(f, " {endpoint}")?;
         }
         if let Some(status) = inner.status {
             write!(f, " (HTTP status {})", status.as_u16())?;
         }
-        f.write_str(match inner.kind {
+        let by_kind = match inner.kind {
             TokenEndpointErrorKind::NotSent => {
                 " was not asked: the token request names a tenant, which this grant has no use for, \
                  or sets a parameter that the grant sets itself"
@@ -273,7 +316,22 @@ impl fmt::Display for TokenEndpointError {
                 " granted fewer scopes than were asked for (`with_fewer_scopes_accepted` takes the \
                  token all the same); it lacks"
             }
-        })?;
+            TokenEndpointErrorKind::IssuerMismatch => {
+                " is another issuer's than the one that was configured (RFC 8414 section 3.3)"
+            }
+            TokenEndpointErrorKind::InvalidMetadata => {
+                " names no token endpoint that can be used: `token_endpoint` must be an https URL \
+                 without user, password and fragment"
+            }
+            TokenEndpointErrorKind::TokenEndpointOrigin => {
+                " names a token endpoint on another origin than the issuer's, which is not sent the \
+                 client's credentials unless `Issuer::with_token_endpoint_origin` allows it"
+            }
+            TokenEndpointErrorKind::NotMetadataServer => {
+                ": what answered is not the metadata server; does the transport use a proxy?"
+            }
+        };
+        f.write_str(inner.asked.says(inner.kind).unwrap_or(by_kind))?;
         if let Some(kind) = inner.io_error_kind() {
             write!(f, ": {kind}")?;
         }
@@ -284,11 +342,13 @@ impl fmt::Display for TokenEndpointError {
             )?;
         }
         inner.refusal.fmt(f)?;
-        if inner.kind == TokenEndpointErrorKind::Rejected && inner.refusal.is_silent() {
-            f.write_str(
-                " and did not say why; check the client id and secret, how the server wants them \
-                 (`ClientAuth`), and the URL",
-            )?;
+        if inner.asked == Asked::TokenEndpoint {
+            f.write_str(inner.refusal.hint())?;
+        }
+        let may_be_ours =
+            inner.asked == Asked::TokenEndpoint || inner.concerns == FetchErrorKind::Denied;
+        if inner.kind == TokenEndpointErrorKind::Rejected && may_be_ours {
+            f.write_str(inner.asked.advice(inner.refusal.is_silent()))?;
         }
         Ok(())
     }
@@ -318,18 +378,10 @@ impl Refusal {
     fn is_silent(&self) -> bool {
         self.error.is_none() && self.text.is_none()
     }
-}
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts = [&self.error, &self.error_description, &self.text];
-        for text in texts.into_iter().flatten() {
-            write!(f, ": {text}")?;
-        }
-        if let Some(uri) = &self.error_uri {
-            write!(f, " (see {uri})")?;
-        }
-        f.write_str(match self.error.as_deref() {
+    /// What to do about it, at a token endpoint.
+    fn hint(&self) -> &'static str {
+        match self.error.as_deref() {
             Some("invalid_client") => {
                 "; check the client id and secret, and whether the server wants them sent another way \
                  (`ClientAuth`)"
@@ -344,7 +396,20 @@ impl fmt::Display for Refusal {
             Some("invalid_scope") => "; check which scopes this client may ask for",
             Some("invalid_target") => "; check the resource and the audience",
             _ => "",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = [&self.error, &self.error_description, &self.text];
+        for text in texts.into_iter().flatten() {
+            write!(f, ": {text}")?;
+        }
+        if let Some(uri) = &self.error_uri {
+            write!(f, " (see {uri})")?;
+        }
+        Ok(())
     }
 }
 

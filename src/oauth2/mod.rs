@@ -91,6 +91,7 @@
 //!   copies, and the answer it reads, is beyond our reach.
 
 mod answer;
+mod asked;
 mod client;
 mod endpoint;
 mod error;

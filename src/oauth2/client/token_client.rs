@@ -143,7 +143,7 @@ impl Client {
         let refusals = self.refusals.as_ref();
         let refusals = refusals.filter(|_| error.kind() == TokenEndpointErrorKind::Rejected);
         match refusals.and_then(|judge| judge(&error)) {
-            Some(concerns) => error.with_concerns(concerns),
+            Some(concerns) => error.concerning(concerns),
             None => error,
         }
     }
