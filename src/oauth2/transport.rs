@@ -1,13 +1,15 @@
 use std::future::{Future, poll_fn};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::ACCEPT;
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::error::BoxError;
+use crate::provider::PassThrough;
 
 /// An answer is read up to here. Real ones have a few KiB.
 const LIMIT: usize = 1024 * 1024;
@@ -66,6 +68,16 @@ where
         };
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// A request that sends nothing but its URL.
+pub(crate) fn get(uri: Uri) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(PassThrough);
+    let accept = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(ACCEPT, accept);
+    request
 }
 
 /// Calls the instance that was polled ready, and drops it before waiting for the answer.

@@ -42,6 +42,14 @@ pub(crate) fn of_jwt(token: &str, date: Option<SystemTime>) -> Option<Duration> 
         .find(|lifetime| !lifetime.is_zero() && *lifetime <= LONGEST)
 }
 
+/// `exp`, by the issuer's clock.
+pub(crate) fn end_of_jwt(token: &str) -> Option<SystemTime> {
+    let claims = object(parts(token)?[1])?;
+    let end = claims.get("exp").and_then(Value::as_f64);
+    let end = end.filter(|end| *end < MILLISECONDS)?;
+    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(end).ok()?)
+}
+
 /// Header and claims. A signed JWT has three parts; an encrypted one has five, and nothing to be read.
 fn parts(token: &str) -> Option<[&str; 2]> {
     let mut parts = token.split('.');
@@ -118,6 +126,23 @@ mod tests {
 
         let before_1970 = Some(UNIX_EPOCH - Duration::from_secs(1));
         assert_eq!(of_jwt(&jwt(r#"{"exp":110}"#), before_1970), None);
+    }
+
+    #[test]
+    fn the_end_is_the_claim_exp_unless_it_is_absurd() {
+        let end = |claims: &str| end_of_jwt(&jwt(claims));
+        let expected = UNIX_EPOCH + Duration::from_millis(20_500);
+        assert_eq!(end(r#"{"exp":20.5,"iat":10}"#), Some(expected));
+        for claims in [
+            "{}",
+            r#"{"exp":"20"}"#,
+            r#"{"exp":-1}"#,
+            r#"{"exp":1710223631577}"#,
+            r#"{"exp":1e300}"#,
+        ] {
+            assert_eq!(end(claims), None, "{claims}");
+        }
+        assert_eq!(end_of_jwt("opaque"), None);
     }
 
     #[test]

@@ -44,27 +44,38 @@ pub(crate) fn parse(
     body: &[u8],
     redactor: &Redactor,
 ) -> Result<TokenAnswer, TokenEndpointError> {
+    let date = date(&parts.headers);
+    let token = match members(parts, body, redactor) {
+        Ok(answer) => token(&answer, date),
+        Err(error) if error.kind() == TokenEndpointErrorKind::NotJson => {
+            let token = bare_jwt(body, date).map(|token| TokenAnswer { token, scope: None });
+            token.ok_or(error)
+        }
+        Err(error) => Err(error),
+    };
+    token.map_err(|error| error.with_status(parts.status))
+}
+
+/// The members of a successful answer, which must be a JSON object.
+pub(crate) fn members<'a>(
+    parts: &Parts,
+    body: &'a [u8],
+    redactor: &Redactor,
+) -> Result<Answer<'a>, TokenEndpointError> {
     if parts.status.is_redirection() {
         return Err(redirected(parts));
     }
     let answer = Answer::parse(body);
-    if parts.status.is_success() {
-        let date = date(&parts.headers);
-        let token = match &answer {
-            Some(answer) => token(answer, date),
-            None => match bare_jwt(body, date) {
-                Some(token) => Ok(TokenAnswer { token, scope: None }),
-                None => Err(TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
-                    .with_content_encoding(content_encoding(&parts.headers))),
-            },
-        };
-        token.map_err(|error| error.with_status(parts.status))
+    let answer = if parts.status.is_success() {
+        answer.ok_or_else(|| {
+            TokenEndpointError::new(TokenEndpointErrorKind::NotJson)
+                .with_content_encoding(content_encoding(&parts.headers))
+        })
     } else {
         let error = refusal::by_status(parts.status, answer.as_ref(), body, redactor);
-        Err(error
-            .with_status(parts.status)
-            .with_retry_after(retry_after(&parts.headers)))
-    }
+        Err(error.with_retry_after(retry_after(&parts.headers)))
+    };
+    answer.map_err(|error| error.with_status(parts.status))
 }
 
 /// The refresh token of an answer, even if the rest of it is of no use.
@@ -140,7 +151,7 @@ fn bare_jwt(body: &[u8], date: Option<SystemTime>) -> Option<AccessToken> {
 /// A lifetime in JSON: a number, or a text with one in it. None if it is neither.
 ///
 /// What is negative is nothing, and what is too large for a `Duration` the largest one.
-fn seconds(json: &str) -> Option<Duration> {
+pub(crate) fn seconds(json: &str) -> Option<Duration> {
     let seconds = match serde_json::from_str::<f64>(json) {
         Ok(number) => number,
         Err(_) => serde_json::from_str::<String>(json)

@@ -11,6 +11,7 @@ mod wire;
 pub(crate) use self::assertion::Inside;
 pub use self::assertion::{Assertion, AssertionContext};
 pub use self::auth::ClientAuth;
+pub(crate) use self::auth::encode;
 pub use self::credential::Credential;
 pub use self::secret::ClientSecret;
 pub(crate) use self::token_client::{Client, TokenClient};
