@@ -16,6 +16,7 @@
 //! | access token rejected and the request could not be sent again | warn | |
 //! | access token rejected and request not sent again | warn | `reason`: a `rejections_total` outcome |
 //! | request to an origin that is not allowed was sent without an access token | warn | |
+//! | authorization server metadata not read again, the last is used | warn | |
 //! | access token used | trace | `age`, `remaining`, `stale` |
 //!
 //! # Metrics (feature `metrics`)
@@ -159,6 +160,13 @@ fn suppressed(cause: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("tower_bearer_fetches_suppressed_total", "cause" => cause).increment(1);
     let _ = cause;
+}
+
+/// The metadata of an issuer is too old and could not be read again.
+#[cfg_attr(not(feature = "oauth2"), allow(dead_code))]
+pub(crate) fn metadata_not_read_again() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("authorization server metadata not read again, the last is used");
 }
 
 /// A token goes onto a request, or to a caller.
