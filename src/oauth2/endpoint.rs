@@ -4,10 +4,11 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 
+use super::discovery::{Discovery, Issuer};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
-use crate::origin::is_loopback;
+use crate::origin::{Origin, is_loopback};
 
-/// Where a token endpoint is: its URL.
+/// Where a token endpoint is: its URL, or an [`Issuer`] whose metadata names it.
 ///
 /// ```
 /// use tower_bearer::oauth2::TokenEndpoint;
@@ -20,12 +21,23 @@ use crate::origin::is_loopback;
 /// (RFC 6749 §3.2), or of `http` on this host.
 #[derive(Clone)]
 pub struct TokenEndpoint {
-    url: String,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Url(String),
+    Issuer(Issuer),
 }
 
 impl TokenEndpoint {
-    pub(crate) fn parse(&self, insecure_http: bool) -> Result<Endpoint, InvalidConfig> {
-        Endpoint::parse(&self.url, insecure_http)
+    pub(crate) fn parse(&self, insecure_http: bool) -> Result<EndpointSource, InvalidConfig> {
+        match &self.place {
+            Place::Url(url) => Endpoint::parse(url, insecure_http).map(EndpointSource::Configured),
+            Place::Issuer(issuer) => {
+                Discovery::new(issuer, insecure_http).map(EndpointSource::Discovered)
+            }
+        }
     }
 }
 
@@ -43,7 +55,17 @@ impl From<&String> for TokenEndpoint {
 
 impl From<String> for TokenEndpoint {
     fn from(url: String) -> Self {
-        Self { url }
+        Self {
+            place: Place::Url(url),
+        }
+    }
+}
+
+impl From<Issuer> for TokenEndpoint {
+    fn from(issuer: Issuer) -> Self {
+        Self {
+            place: Place::Issuer(issuer),
+        }
     }
 }
 
@@ -51,6 +73,22 @@ impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not parsed yet, and may hold a password.
         f.debug_struct("TokenEndpoint").finish_non_exhaustive()
+    }
+}
+
+/// Where it is known from where tokens are asked for.
+pub(crate) enum EndpointSource {
+    Configured(Endpoint),
+    Discovered(Discovery),
+}
+
+impl EndpointSource {
+    /// The name of the endpoint, or else of who names it.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Configured(endpoint) => endpoint.name(),
+            Self::Discovered(discovery) => discovery.issuer(),
+        }
     }
 }
 
@@ -110,7 +148,19 @@ impl Endpoint {
         &self.name
     }
 
-    /// Whom an assertion is for: the URL as it was given (RFC 7523 §3, item 3).
+    /// `None` if the host is one that clients take apart in different ways.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let (scheme, authority) = (self.uri.scheme()?, self.uri.authority()?);
+        Origin::new_insecure_http(&format!("{scheme}://{authority}")).ok()
+    }
+
+    pub(crate) fn with_audience(mut self, audience: &Arc<str>) -> Self {
+        self.audience = Arc::clone(audience);
+        self
+    }
+
+    /// Whom an assertion is for: the issuer if it named this endpoint, and else the URL as it was given
+    /// (RFC 7523 §3, item 3).
     pub(crate) fn audience(&self) -> &Arc<str> {
         &self.audience
     }

@@ -14,8 +14,20 @@ pub enum InvalidConfigKind {
     /// The token endpoint is not an absolute `http` or `https` URL, or has a user, a password or a
     /// fragment.
     TokenEndpoint,
-    /// The token endpoint is plain `http` and not on this host.
+    /// The token endpoint, the issuer or its metadata is plain `http` and not on this host.
     InsecureHttp,
+    /// The issuer is not an absolute `http` or `https` URL, or has a user, a password, a query or a
+    /// fragment (RFC 8414 §2).
+    Issuer,
+    /// The URL of the issuer's metadata is not an absolute `http` or `https` URL, or has a user, a password
+    /// or a fragment.
+    MetadataUrl,
+    /// An origin that the token endpoint may be on is none, or is plain `http` and not on this host.
+    TokenEndpointOrigin,
+    /// The host of a metadata server is none, or one that is not on this host or its link.
+    MetadataHost,
+    /// The service account has characters that the name of one cannot have.
+    ServiceAccount,
     /// The client id is blank or has control characters.
     ClientId,
     /// The client id has a colon, which unencoded HTTP Basic cannot carry.
@@ -51,8 +63,27 @@ impl fmt::Display for InvalidConfig {
                  fragment"
             }
             InvalidConfigKind::InsecureHttp => {
-                "invalid token endpoint: it must be https, since the client secret is sent there \
-                 (`with_insecure_http` allows http)"
+                "invalid token endpoint or issuer: it must be https, since the client secret is sent \
+                 there (`with_insecure_http` allows http)"
+            }
+            InvalidConfigKind::Issuer => {
+                "invalid issuer: it must be an absolute https URL without user, password, query and \
+                 fragment"
+            }
+            InvalidConfigKind::MetadataUrl => {
+                "invalid metadata URL: it must be an absolute https URL without user, password and \
+                 fragment"
+            }
+            InvalidConfigKind::TokenEndpointOrigin => {
+                "invalid token endpoint origin: it must be scheme, host and port of https, such as \
+                 `https://id.example.com`"
+            }
+            InvalidConfigKind::MetadataHost => {
+                "invalid metadata server: it must be on a loopback or link-local address, or have the \
+                 platform's own name for it"
+            }
+            InvalidConfigKind::ServiceAccount => {
+                "invalid service account: it must be `default` or an email address"
             }
             InvalidConfigKind::ClientId => {
                 "invalid client id: it is blank or has control characters"

@@ -93,6 +93,7 @@
 mod answer;
 mod asked;
 mod client;
+mod discovery;
 mod endpoint;
 mod error;
 #[cfg(fuzzing)]
@@ -104,6 +105,7 @@ pub mod jwt;
 mod transport;
 
 pub use self::client::{Assertion, AssertionContext, ClientAuth, ClientSecret, Credential};
+pub use self::discovery::Issuer;
 pub use self::endpoint::TokenEndpoint;
 pub use self::error::{TokenEndpointError, TokenEndpointErrorKind};
 pub use self::grants::{

@@ -58,6 +58,10 @@ impl Credential {
         matches!(self.inner, Inner::Assertion(_))
     }
 
+    pub(crate) fn is_certificate(&self) -> bool {
+        matches!(self.inner, Inner::Certificate)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
         match &self.inner {
             Inner::Secret(secret) => secret.validate(),

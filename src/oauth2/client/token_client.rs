@@ -10,7 +10,7 @@ use super::request::GrantRequest;
 use super::wire::Wire;
 use crate::error::FetchErrorKind;
 use crate::oauth2::answer::response::{self, TokenAnswer};
-use crate::oauth2::endpoint::Endpoint;
+use crate::oauth2::endpoint::{Endpoint, EndpointSource};
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 use crate::oauth2::transport::Transport;
@@ -41,16 +41,23 @@ pub(crate) struct Client {
 
 /// A client and where it asks, over what.
 pub struct TokenClient<T> {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: EndpointSource,
     pub(crate) client: Client,
     // A mutex, so that a transport need not be `Sync`. Held to clone it, no longer.
     pub(crate) transport: Mutex<T>,
 }
 
 impl<T: Transport> TokenClient<T> {
-    /// Where to ask now.
+    /// Where to ask now. Reads the issuer's metadata if that says it, and is not known or too old.
     pub(crate) async fn endpoint(&self) -> Result<Endpoint, TokenEndpointError> {
-        Ok(self.endpoint.clone())
+        match &self.endpoint {
+            EndpointSource::Configured(endpoint) => Ok(endpoint.clone()),
+            EndpointSource::Discovered(discovery) => {
+                let is_certificate = self.client.credential.is_certificate();
+                let transport = || self.transport();
+                discovery.endpoint(transport, is_certificate).await
+            }
+        }
     }
 
     /// Asks `endpoint` by a grant, of which `request` has the parameters of its own.

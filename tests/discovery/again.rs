@@ -1,0 +1,97 @@
+//! Metadata that is read again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, header::LOCATION};
+
+use crate::server::response;
+use crate::support::{OAUTH, Site, document, provider, token};
+
+#[tokio::test]
+async fn metadata_that_is_too_old_is_read_again() {
+    let reads = AtomicUsize::new(0);
+    let site = Site::start(move |_, origin| {
+        let read = reads.fetch_add(1, Ordering::Relaxed);
+        document(origin, &format!("{{origin}}/token{read}"))
+    })
+    .await;
+    let provider = provider(site.issuer().with_max_age(Duration::ZERO));
+
+    for expected in ["token0", "token1", "token2"] {
+        assert_eq!(token(&provider).await, expected);
+    }
+    assert_eq!(site.reads(), [OAUTH; 3]);
+}
+
+#[tokio::test]
+async fn a_read_that_fails_later_is_no_outage_and_is_put_off() {
+    for fault in 0..7 {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reads);
+        let elsewhere = Site::with("").await;
+        let evil = format!("{}/token", elsewhere.origin());
+        let site = Site::start(move |_, origin| {
+            if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                return document(origin, "{origin}/token");
+            }
+            match fault {
+                0 => response(503, ""),
+                1 => response(404, ""),
+                2 => response(200, "<html>"),
+                3 => document("https://evil.example", "{origin}/token"),
+                4 => document(origin, &evil),
+                5 => response(200, "x".repeat(2 * 1024 * 1024)),
+                _ => {
+                    let mut response = response(302, "");
+                    let location: HeaderValue = evil.parse().unwrap();
+                    response.headers_mut().insert(LOCATION, location);
+                    response
+                }
+            }
+        })
+        .await;
+        let provider = provider(site.issuer().with_max_age(Duration::ZERO));
+        assert_eq!(token(&provider).await, "token");
+
+        for _ in 0..5 {
+            assert_eq!(token(&provider).await, "token", "{fault}");
+        }
+        // The first, and one attempt, which may have looked at both places.
+        let attempt = if matches!(fault, 1 | 2 | 6) { 2 } else { 1 };
+        assert_eq!(reads.load(Ordering::Relaxed), 1 + attempt, "{fault}");
+        assert_eq!(site.token_requests(), ["/token"; 6]);
+        assert!(elsewhere.received().is_empty(), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_given_while_the_issuer_is_down() {
+    let token_endpoint = Site::with("").await;
+    let site = Site::with(format!("{}/token", token_endpoint.origin())).await;
+    let issuer = site.issuer().with_max_age(Duration::ZERO);
+    let provider = provider(issuer.with_token_endpoint_origin(token_endpoint.origin()));
+    assert_eq!(token(&provider).await, "token");
+    // Nobody listens there any more. Connections that are open may still be answered, or not.
+    drop(site);
+    assert_eq!(token(&provider).await, "token");
+    assert_eq!(token(&provider).await, "token");
+}
+
+#[tokio::test]
+async fn a_failed_first_read_is_tried_again_by_the_next_fetch() {
+    let reads = AtomicUsize::new(0);
+    let site = Site::start(
+        move |_, origin| match reads.fetch_add(1, Ordering::Relaxed) {
+            0 => response(503, ""),
+            _ => document(origin, "{origin}/token"),
+        },
+    )
+    .await;
+    let provider = provider(site.issuer());
+
+    crate::support::failure_of(&provider).await;
+    assert_eq!(token(&provider).await, "token");
+    assert_eq!(site.reads(), [OAUTH; 2]);
+}
