@@ -102,6 +102,7 @@ mod grants;
 mod invalid_config;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+pub mod metadata;
 mod transport;
 
 pub use self::client::{Assertion, AssertionContext, ClientAuth, ClientSecret, Credential};
