@@ -72,9 +72,9 @@ enum Access {
 /// Which identity, of a machine with several.
 #[derive(Clone)]
 enum Identity {
-    ClientId(String),
-    ObjectId(String),
-    ResourceId(String),
+    Client(String),
+    Object(String),
+    Resource(String),
 }
 
 impl AzureManagedIdentity<()> {
@@ -166,12 +166,12 @@ impl Access {
         let mut query = format!("api-version={version}&resource={}", *encode(resource));
         if let Some(identity) = identity {
             let (name, value) = match (identity, self) {
-                (Identity::ClientId(id), _) => ("client_id", id),
-                (Identity::ObjectId(id), Self::Imds) => ("object_id", id),
-                (Identity::ObjectId(id), Self::AppService(_)) => ("principal_id", id),
+                (Identity::Client(id), _) => ("client_id", id),
+                (Identity::Object(id), Self::Imds) => ("object_id", id),
+                (Identity::Object(id), Self::AppService(_)) => ("principal_id", id),
                 // Not a slip: each ignores, here or there, the name that the other one takes.
-                (Identity::ResourceId(id), Self::Imds) => ("msi_res_id", id),
-                (Identity::ResourceId(id), Self::AppService(_)) => ("mi_res_id", id),
+                (Identity::Resource(id), Self::Imds) => ("msi_res_id", id),
+                (Identity::Resource(id), Self::AppService(_)) => ("mi_res_id", id),
             };
             query += &format!("&{name}={}", *encode(value));
         }
@@ -252,14 +252,14 @@ impl AzureManagedIdentityBuilder {
     /// Unless one is chosen, it is that of the machine itself.
     #[must_use]
     pub fn with_client_id(mut self, id: impl Into<String>) -> Self {
-        self.identity = Some(Identity::ClientId(id.into()));
+        self.identity = Some(Identity::Client(id.into()));
         self
     }
 
     /// Chooses a user-assigned identity by its object (principal) id. Replaces another choice of identity.
     #[must_use]
     pub fn with_object_id(mut self, id: impl Into<String>) -> Self {
-        self.identity = Some(Identity::ObjectId(id.into()));
+        self.identity = Some(Identity::Object(id.into()));
         self
     }
 
@@ -267,7 +267,7 @@ impl AzureManagedIdentityBuilder {
     /// choice of identity.
     #[must_use]
     pub fn with_resource_id(mut self, id: impl Into<String>) -> Self {
-        self.identity = Some(Identity::ResourceId(id.into()));
+        self.identity = Some(Identity::Resource(id.into()));
         self
     }
 

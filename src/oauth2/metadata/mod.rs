@@ -164,3 +164,65 @@ fn token(
         (None, _) => token,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::token::Lifetime;
+
+    /// {"alg":"RS256"}, {"iat":784108177,"exp":784111787}
+    const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjc4NDEwODE3NywiZXhwIjo3ODQxMTE3ODd9.c2ln";
+
+    fn lifetime(date: Option<&str>, body: &str) -> Lifetime {
+        let mut response = http::Response::new(());
+        if let Some(date) = date {
+            let date = HeaderValue::from_str(date).unwrap();
+            response.headers_mut().insert(http::header::DATE, date);
+        }
+        let (parts, ()) = response.into_parts();
+        let token = token(&parts, body.as_bytes(), &Redactor::new(Vec::new()));
+        token.unwrap().lifetime()
+    }
+
+    // 784111777.
+    const DATE: Option<&str> = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+
+    #[test]
+    fn a_token_that_the_server_has_had_for_a_while_lives_for_what_is_left() {
+        let left = |seconds| Lifetime::For(Duration::from_secs(seconds));
+        let json = |rest: &str| format!(r#"{{"access_token":"{JWT}"{rest}}}"#);
+
+        // Not for the hour and ten seconds from `iat` to `exp`.
+        assert_eq!(lifetime(DATE, JWT), left(10));
+        assert_eq!(lifetime(DATE, &json("")), left(10));
+        assert_eq!(
+            lifetime(DATE, &json(r#","expires_on":"784111797""#)),
+            left(20)
+        );
+        assert_eq!(
+            lifetime(DATE, &json(r#","expires_on":784111797"#)),
+            left(20)
+        );
+        // What the server says of the time that is left counts most.
+        let both = r#","expires_in":"30","expires_on":"784111797""#;
+        assert_eq!(lifetime(DATE, &json(both)), left(30));
+        let nonsense = r#","expires_in":"soon","expires_on":"09/14/2017 00:00:00 PM""#;
+        assert_eq!(lifetime(DATE, &json(nonsense)), left(10));
+        assert_eq!(
+            lifetime(DATE, &json(r#","expires_on":"784111000""#)),
+            left(0)
+        );
+    }
+
+    #[test]
+    fn without_the_servers_clock_a_token_ends_by_ours() {
+        let end = |seconds| Lifetime::Until(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(lifetime(None, JWT), end(784_111_787));
+        let json = r#"{"access_token":"opaque","expires_on":"784111797"}"#;
+        assert_eq!(lifetime(None, json), end(784_111_797));
+        let unknown = r#"{"access_token":"opaque"}"#;
+        assert_eq!(lifetime(None, unknown), Lifetime::Unknown);
+    }
+}
