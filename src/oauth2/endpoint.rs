@@ -98,6 +98,8 @@ pub(crate) struct Endpoint {
     uri: Uri,
     name: Arc<str>,
     audience: Arc<str>,
+    /// How a client may prove who it is, if the issuer has said so: those of which we know the names.
+    auth_methods: Option<Arc<[&'static str]>>,
 }
 
 impl Endpoint {
@@ -136,6 +138,7 @@ impl Endpoint {
             uri,
             name,
             audience,
+            auth_methods: None,
         })
     }
 
@@ -157,6 +160,17 @@ impl Endpoint {
     pub(crate) fn with_audience(mut self, audience: &Arc<str>) -> Self {
         self.audience = Arc::clone(audience);
         self
+    }
+
+    pub(crate) fn with_auth_methods(mut self, methods: Arc<[&'static str]>) -> Self {
+        self.auth_methods = Some(methods);
+        self
+    }
+
+    /// How a client may prove who it is, if the issuer does not take `method`.
+    pub(crate) fn auth_methods_without(&self, method: &str) -> Option<&[&'static str]> {
+        let methods = self.auth_methods.as_deref()?;
+        (!methods.is_empty() && !methods.contains(&method)).then_some(methods)
     }
 
     /// Whom an assertion is for: the issuer if it named this endpoint, and else the URL as it was given

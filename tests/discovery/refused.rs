@@ -1,14 +1,17 @@
 //! Metadata that is not believed: the secret stays home.
 
-use http::HeaderValue;
 use http::header::{LOCATION, RETRY_AFTER};
-use tower_bearer::error::FetchErrorKind;
-use tower_bearer::oauth2::{Credential, Issuer, TokenEndpointErrorKind as Kind};
+use http::{HeaderValue, Method};
+use tower_bearer::error::{FetchError, FetchErrorKind};
+use tower_bearer::oauth2::{
+    ClientAuth, ClientCredentials, Credential, Issuer, TokenEndpointErrorKind as Kind,
+};
 use tower_bearer::{TokenCache, TokenRequest};
 
 use crate::server::{Server, response};
 use crate::support::{
-    OAUTH, OPENID, Site, cause, document, everything, failure, failure_of, provider, provider_with,
+    OAUTH, OPENID, Site, cause, document, everything, failure, failure_of, fetch, http, provider,
+    provider_with,
 };
 
 #[tokio::test]
@@ -227,4 +230,34 @@ async fn a_failure_of_discovery_is_one_failure_for_all_keys() {
     // At most 16 fetches run at once, and the pause after the first failure holds for all keys.
     assert!(site.reads().len() <= 16, "{}", site.reads().len());
     assert_eq!(site.token_requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_learns_what_the_metadata_lists() {
+    let server = Server::start(|request| {
+        if request.method == Method::POST {
+            return response(401, r#"{"error":"invalid_client"}"#);
+        }
+        let origin = format!("http://{}", request.header("host").unwrap());
+        let body = format!(
+            r#"{{"issuer":"{origin}","token_endpoint":"{origin}/token",
+                "token_endpoint_auth_methods_supported":["hunter3","client_secret_post","none"]}}"#
+        );
+        response(200, body)
+    })
+    .await;
+    let text = async |auth| {
+        let issuer = Issuer::new(server.url().replace("/token", ""));
+        let builder = ClientCredentials::builder(issuer, "me", "hunter2").with_client_auth(auth);
+        let error = fetch(&builder.build(http()).unwrap()).await.unwrap_err();
+        let error = error.downcast::<FetchError>().unwrap();
+        assert!(!cause(&error).is_discovery());
+        cause(&error).to_string()
+    };
+
+    let basic = text(ClientAuth::Basic).await;
+    let hint = "client_secret_basic is not among what the issuer's metadata lists: client_secret_post, none;";
+    assert!(basic.contains(hint), "{basic}");
+    let post = text(ClientAuth::Post).await;
+    assert!(!post.contains("metadata lists"), "{post}");
 }

@@ -35,6 +35,14 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
+    /// Its name in the metadata of an issuer (RFC 8414 §2).
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Basic | Self::BasicRaw => "client_secret_basic",
+            Self::Post => "client_secret_post",
+        }
+    }
+
     pub(crate) fn apply(self, id: &str, secret: &Zeroizing<String>, request: &mut GrantRequest) {
         match self {
             Self::Basic => request.authorize(&basic(&encode(id), &encode(secret)), secret),

@@ -96,13 +96,16 @@ impl<T: Transport> TokenClient<T> {
             Ok(answer)
         };
         let answer: Result<_, TokenEndpointError> = fetch.await;
-        answer.map_err(|error| self.client.judge(error.at(endpoint.name())))
+        answer.map_err(|error| {
+            let error = self.client.explain(error, endpoint);
+            self.client.judge(error.at(endpoint.name()))
+        })
     }
 
-    /// The same client, for a request that outlives the borrow of this one.
-    pub(crate) fn detached(&self) -> Self {
+    /// The same client, for a request to `endpoint` that outlives the borrow of this one.
+    pub(crate) fn detached(&self, endpoint: &Endpoint) -> Self {
         Self {
-            endpoint: self.endpoint.clone(),
+            endpoint: EndpointSource::Configured(endpoint.clone()),
             client: self.client.clone(),
             transport: Mutex::new(self.transport()),
         }
@@ -209,6 +212,21 @@ impl Client {
             request.add(name, value);
         }
         Ok(request)
+    }
+
+    /// Says so if the issuer itself says that it does not take the secret in this way.
+    fn explain(&self, error: TokenEndpointError, endpoint: &Endpoint) -> TokenEndpointError {
+        if error.error_code() != Some("invalid_client") || !self.credential.is_secret() {
+            return error;
+        }
+        let method = self.auth.method();
+        match endpoint.auth_methods_without(method) {
+            Some(methods) => error.with_text(format!(
+                "{method} is not among what the issuer's metadata lists: {}",
+                methods.join(", ")
+            )),
+            None => error,
+        }
     }
 
     fn assertion_context(&self, endpoint: &Endpoint, wanted: &TokenRequest) -> AssertionContext {

@@ -65,7 +65,11 @@ impl Expected {
             let error = TokenEndpointError::new(TokenEndpointErrorKind::TokenEndpointOrigin);
             return Err(error.with_text(clean(&origin.to_string())));
         }
-        Ok(endpoint.with_audience(&self.issuer))
+        let endpoint = endpoint.with_audience(&self.issuer);
+        Ok(match auth_methods(metadata) {
+            Some(methods) => endpoint.with_auth_methods(methods),
+            None => endpoint,
+        })
     }
 
     fn mismatch(&self, found: Option<Zeroizing<String>>) -> TokenEndpointError {
@@ -105,6 +109,22 @@ impl Expected {
 fn alias(metadata: &Answer<'_>) -> Option<Zeroizing<String>> {
     let aliases = metadata.get("mtls_endpoint_aliases")?;
     Answer::parse(aliases.as_bytes())?.text("token_endpoint")
+}
+
+/// `token_endpoint_auth_methods_supported` (RFC 8414 §2), as far as the registry of its values goes.
+fn auth_methods(metadata: &Answer<'_>) -> Option<Arc<[&'static str]>> {
+    const KNOWN: [&str; 7] = [
+        "client_secret_basic",
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+        "none",
+    ];
+    let methods = metadata.texts("token_endpoint_auth_methods_supported")?;
+    let is_listed = |known: &&str| methods.iter().any(|method| method == known);
+    Some(KNOWN.into_iter().filter(is_listed).collect())
 }
 
 /// No secret has been sent, so there is none to be cut out.

@@ -175,13 +175,14 @@ impl Grant for RefreshTokenGrant {
         client: &TokenClient<T>,
         cx: FetchContext,
     ) -> Result<AccessToken, FetchError> {
+        let endpoint = client.endpoint().await?;
         let refresh = Refresh {
             source: self.source.clone(),
             save: self.save.clone(),
             falls_back: self.fallback.is_some(),
             memory: Arc::clone(&self.memory),
-            endpoint: client.endpoint().await?,
-            client: client.detached(),
+            client: client.detached(&endpoint),
+            endpoint,
             wanted: cx.token_request().clone(),
         };
         let refreshed = self.turns.run(|keep| refresh.run(keep)).await;
