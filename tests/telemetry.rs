@@ -101,6 +101,42 @@ async fn a_request_that_goes_without_a_token_is_told_without_its_address() {
     assert!(!log.contains("hunter2"), "{log}");
 }
 
+#[cfg(feature = "oauth2")]
+#[tokio::test]
+async fn metadata_that_cannot_be_read_again_is_told_without_the_servers_text() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tower_bearer::FetchContext;
+    use tower_bearer::oauth2::{ClientCredentials, Issuer};
+
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let reads = Arc::new(AtomicUsize::new(0));
+    let transport = service_fn(move |request: Request<Full<Bytes>>| {
+        let body = if request.method() == http::Method::POST {
+            r#"{"access_token":"hunter2"}"#
+        } else if reads.fetch_add(1, Ordering::Relaxed) == 0 {
+            r#"{"issuer":"https://id.example.com","token_endpoint":"https://id.example.com/hunter2"}"#
+        } else {
+            r#"{"issuer":"https://hunter2.example.com"}"#
+        };
+        async move { Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(body))) }
+    });
+    let issuer = Issuer::new("https://id.example.com").with_max_age(Duration::ZERO);
+    let provider = ClientCredentials::builder(issuer, "me", "hunter2");
+    let provider = provider.build(transport).unwrap();
+
+    provider.fetch_token(FetchContext::default()).await.unwrap();
+    assert!(!log.text().contains("metadata"), "{}", log.text());
+    provider.fetch_token(FetchContext::default()).await.unwrap();
+    let told = "authorization server metadata not read again, the last is used";
+    assert!(log.text().contains(told), "{}", log.text());
+    assert!(!log.text().contains("hunter2"), "{}", log.text());
+}
+
 #[tokio::test]
 async fn a_provider_is_called_within_a_span_that_says_why() {
     let provider = token_fn(|cx| async move {
