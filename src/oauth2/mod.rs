@@ -21,6 +21,20 @@
 //! # Ok::<(), tower_bearer::oauth2::InvalidConfig>(())
 //! ```
 //!
+//! # Where the token endpoint is
+//!
+//! Its URL, as above, or an [`Issuer`] whose metadata names it (RFC 8414, OpenID Connect Discovery 1.0):
+//!
+//! ```
+//! use tower_bearer::oauth2::{ClientCredentials, Issuer};
+//!
+//! let issuer = Issuer::new("https://id.example.com/tenant");
+//! let builder = ClientCredentials::builder(issuer, "my-service", "s3cret");
+//! # let _ = builder;
+//! ```
+//!
+//! On a machine of Google Cloud or Azure, [`metadata`] has providers that need neither.
+//!
 //! # Lifetimes
 //!
 //! A token lives for the `expires_in` of its answer. If there is none and the token is a JWT, for its

@@ -1,5 +1,8 @@
 //! A token endpoint on a loopback socket that answers as told and keeps what it was sent.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -178,7 +178,8 @@ impl<G: Grant> GrantBuilder<G> {
         self
     }
 
-    /// Allows a token endpoint without TLS on another host than this one.
+    /// Allows a token endpoint without TLS on another host than this one, and an
+    /// [`Issuer`](crate::oauth2::Issuer) and its metadata too.
     ///
     /// # Security
     ///
