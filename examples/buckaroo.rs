@@ -31,7 +31,7 @@ async fn story() -> Result<(), BoxError> {
     let buckaroo = Emulator::start(Buckaroo::with_scope_parameter("Scopes")).await;
 
     // All that it takes. Leave out `with_scope_parameter` where it is called `scope`.
-    let provider = ClientCredentials::builder(&buckaroo.token_url(), CLIENT_ID, CLIENT_SECRET)
+    let provider = ClientCredentials::builder(buckaroo.token_url(), CLIENT_ID, CLIENT_SECRET)
         .with_client_auth(ClientAuth::BasicRaw)
         .with_method(Method::GET)
         .with_scope_parameter("Scopes")

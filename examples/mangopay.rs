@@ -30,7 +30,7 @@ async fn story() -> Result<(), BoxError> {
     let mangopay = Emulator::start(Mangopay::default()).await;
 
     // All that it takes. Mangopay's Basic has id and key as they are, and not form-encoded.
-    let provider = ClientCredentials::builder(&mangopay.token_url(), CLIENT_ID, API_KEY)
+    let provider = ClientCredentials::builder(mangopay.token_url(), CLIENT_ID, API_KEY)
         .with_client_auth(ClientAuth::BasicRaw)
         .build(http1_client())?;
     let cache = TokenCache::builder(provider)

@@ -31,7 +31,7 @@ async fn story() -> Result<(), BoxError> {
     let mazooma = Emulator::start(Mazooma::default()).await;
 
     // All that it takes:
-    let provider = ClientCredentials::builder(&mazooma.token_url(), CLIENT_ID, CLIENT_SECRET)
+    let provider = ClientCredentials::builder(mazooma.token_url(), CLIENT_ID, CLIENT_SECRET)
         .with_client_auth(ClientAuth::Post)
         .build(http1_client())?;
     let client_id = HeaderName::from_static("x-pgw-client-id");

@@ -29,7 +29,7 @@ async fn story() -> Result<(), BoxError> {
     let partner_api = Emulator::start(PartnerApi::default()).await;
 
     // All that it takes:
-    let provider = ClientCredentials::builder(&partner_api.token_url(), CLIENT_ID, CLIENT_SECRET)
+    let provider = ClientCredentials::builder(partner_api.token_url(), CLIENT_ID, CLIENT_SECRET)
         .with_client_auth(ClientAuth::Post)
         .with_json_body()
         .build(http1_client())?;

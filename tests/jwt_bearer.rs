@@ -20,7 +20,6 @@ use self::assertion_support::*;
 use self::server::{Server, response};
 
 mod assertion_support;
-#[allow(dead_code)]
 #[path = "token_endpoint/server.rs"]
 mod server;
 

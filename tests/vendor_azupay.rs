@@ -21,7 +21,7 @@ use self::vendor_support::by_hand::{JSON, claims, refuses};
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
 fn with_secret(vendor: &Emulator<Azupay>, secret: &str) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, secret)
+    ClientCredentials::builder(vendor.token_url(), CLIENT_ID, secret)
         .with_client_auth(ClientAuth::Post)
 }
 

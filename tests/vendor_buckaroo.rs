@@ -17,7 +17,7 @@ use self::vendor_support::by_hand::basic;
 use self::vendor_support::{Body, Customer, Provider, header_names, texts};
 
 fn with_secret(vendor: &Emulator<Buckaroo>, secret: &str) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, secret)
+    ClientCredentials::builder(vendor.token_url(), CLIENT_ID, secret)
         .with_client_auth(ClientAuth::BasicRaw)
         .with_method(Method::GET)
         .with_scope_parameter("Scopes")
@@ -93,7 +93,7 @@ async fn the_get_has_a_body_which_is_a_form_of_grant_and_scopes() {
 #[tokio::test]
 async fn the_scopes_go_under_the_name_of_rfc_6749_if_no_other_is_set() {
     let provider = |vendor: &Emulator<Buckaroo>| {
-        ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, CLIENT_SECRET)
+        ClientCredentials::builder(vendor.token_url(), CLIENT_ID, CLIENT_SECRET)
             .with_client_auth(ClientAuth::BasicRaw)
             .with_method(Method::GET)
             .with_scope("payments:read")

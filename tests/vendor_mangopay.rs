@@ -20,7 +20,7 @@ use self::vendor_support::{Body, Customer, cause, header_names, texts};
 const USERS: &str = "/v2.01/ExampleClientId/users";
 
 fn provider(vendor: &Emulator<Mangopay>) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, API_KEY)
+    ClientCredentials::builder(vendor.token_url(), CLIENT_ID, API_KEY)
         .with_client_auth(ClientAuth::BasicRaw)
 }
 
@@ -141,7 +141,7 @@ async fn a_rejected_token_is_replaced_once_for_a_thousand_calls() {
 async fn rejected_credentials_are_told_in_the_vendors_words_and_without_the_secret() {
     let wrong = "wr0ng+key/=";
     let provider = |vendor: &Emulator<Mangopay>| {
-        ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, wrong)
+        ClientCredentials::builder(vendor.token_url(), CLIENT_ID, wrong)
             .with_client_auth(ClientAuth::BasicRaw)
     };
     let customer = Customer::new(Mangopay::default(), provider, |layer| layer, users).await;

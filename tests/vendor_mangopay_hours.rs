@@ -41,7 +41,7 @@ impl Hour {
         let vendor = Emulator::start_with_clock(Mangopay::default(), time.of_vendor()).await;
         vendor.set_lifetime(SANDBOX_LIFETIME);
         let state = Arc::new(AtomicU8::new(WHOLE));
-        let provider = ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, API_KEY)
+        let provider = ClientCredentials::builder(vendor.token_url(), CLIENT_ID, API_KEY)
             .with_client_auth(ClientAuth::BasicRaw)
             .build(network(Arc::clone(&state)))
             .unwrap();

@@ -16,7 +16,7 @@ use self::emulators::{Emulator, Vendor};
 use self::vendor_support::{Body, Customer, Provider, cause, header_names, texts};
 
 fn provider(vendor: &Emulator<Mazooma>) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, CLIENT_SECRET)
+    ClientCredentials::builder(vendor.token_url(), CLIENT_ID, CLIENT_SECRET)
         .with_client_auth(ClientAuth::Post)
 }
 
@@ -150,7 +150,7 @@ async fn a_rejected_token_is_replaced_once_for_a_thousand_calls() {
 async fn rejected_credentials_are_told_in_the_vendors_words_and_without_the_secret() {
     let wrong = "wr0ng & secret";
     let provider = |vendor: &Emulator<Mazooma>| {
-        ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, wrong)
+        ClientCredentials::builder(vendor.token_url(), CLIENT_ID, wrong)
             .with_client_auth(ClientAuth::Post)
     };
     let customer = Customer::new(Mazooma::default(), provider, headers, report).await;

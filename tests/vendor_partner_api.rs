@@ -15,7 +15,7 @@ use self::emulators::{Emulator, Vendor};
 use self::vendor_support::{Body, Customer, cause, header_names, texts};
 
 fn with_secret(vendor: &Emulator<PartnerApi>, secret: &str) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&vendor.token_url(), CLIENT_ID, secret)
+    ClientCredentials::builder(vendor.token_url(), CLIENT_ID, secret)
         .with_client_auth(ClientAuth::Post)
         .with_json_body()
 }

@@ -68,7 +68,7 @@ fn cache(endpoint: &str) -> (TokenCache<impl TokenProvider>, ManualClock, Traffi
             response
         }
     });
-    let provider = ClientCredentials::builder(&format!("{endpoint}/oauth"), "me", "hunter2")
+    let provider = ClientCredentials::builder(format!("{endpoint}/oauth"), "me", "hunter2")
         .build(transport.boxed_clone())
         .unwrap();
     let clock = ManualClock::new();

@@ -132,7 +132,7 @@ impl Scene {
 
 /// A cache that asks the token endpoint of that origin, and its clock.
 pub(crate) fn cache(endpoint: &str) -> (TokenCache<Provider>, ManualClock) {
-    let provider = ClientCredentials::builder(&format!("{endpoint}/oauth"), "me", SECRET)
+    let provider = ClientCredentials::builder(format!("{endpoint}/oauth"), "me", SECRET)
         .with_client_auth(ClientAuth::Post)
         .build(http_client())
         .unwrap();

@@ -9,7 +9,6 @@ mod dropped;
 mod refused;
 mod request;
 mod rotation;
-#[allow(dead_code)]
 #[path = "../token_endpoint/server.rs"]
 mod server;
 mod shared_store;

@@ -174,7 +174,7 @@ fn cache(endpoint: &str, oracle: &Oracle) -> TokenCache<impl TokenProvider + use
             Ok::<_, BoxError>(Response::from_parts(parts, Full::new(body)))
         }
     });
-    let provider = ClientCredentials::builder(&format!("{endpoint}/oauth"), "me", "hunter2")
+    let provider = ClientCredentials::builder(format!("{endpoint}/oauth"), "me", "hunter2")
         .with_client_auth(ClientAuth::Post)
         .build(transport.boxed_clone())
         .unwrap();

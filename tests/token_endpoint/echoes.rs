@@ -66,7 +66,7 @@ async fn a_request_that_the_server_echoes_is_shown_without_its_secrets() {
         })
         .await;
         // Its base64 differs from that for URLs.
-        let builder = ClientCredentials::builder(&server.url(), "me", "hunter2???>>>ÿÿÿ")
+        let builder = ClientCredentials::builder(server.url(), "me", "hunter2???>>>ÿÿÿ")
             .with_client_auth(auth)
             .with_parameter("password", "pass word/1")
             .with_parameter("client_assertion", "eyJhbGciOi.J9");

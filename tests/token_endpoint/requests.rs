@@ -18,7 +18,7 @@ use super::support::*;
 #[tokio::test]
 async fn basic_sends_id_and_secret_each_form_encoded() {
     let server = Server::answering(200, TOKEN).await;
-    let token = fetch(ClientCredentials::builder(&server.url(), ID, SECRET)).await;
+    let token = fetch(ClientCredentials::builder(server.url(), ID, SECRET)).await;
 
     assert_eq!(token.unwrap().expose_secret(), "issued");
     let request = server.only_request();
@@ -39,7 +39,7 @@ async fn basic_sends_id_and_secret_each_form_encoded() {
 #[tokio::test]
 async fn basic_raw_sends_id_and_secret_as_they_are() {
     let server = Server::answering(200, TOKEN).await;
-    let builder = ClientCredentials::builder(&server.url(), "i+%/ é", SECRET);
+    let builder = ClientCredentials::builder(server.url(), "i+%/ é", SECRET);
     fetch(builder.with_client_auth(ClientAuth::BasicRaw))
         .await
         .unwrap();
@@ -53,7 +53,7 @@ async fn basic_raw_sends_id_and_secret_as_they_are() {
 #[tokio::test]
 async fn post_sends_id_and_secret_in_the_form_only() {
     let server = Server::answering(200, TOKEN).await;
-    let builder = ClientCredentials::builder(&server.url(), ID, SECRET);
+    let builder = ClientCredentials::builder(server.url(), ID, SECRET);
     fetch(builder.with_client_auth(ClientAuth::Post))
         .await
         .unwrap();
@@ -139,7 +139,7 @@ async fn a_secret_from_a_closure_is_read_for_every_fetch() {
             }
         }
     });
-    let provider = ClientCredentials::builder(&server.url(), "me", secret)
+    let provider = ClientCredentials::builder(server.url(), "me", secret)
         .with_client_auth(ClientAuth::Post)
         .build(hyper())
         .unwrap();

@@ -24,7 +24,7 @@ pub(crate) fn hyper() -> Client<HttpConnector, Full<Bytes>> {
 }
 
 pub(crate) fn client(server: &Server) -> ClientCredentialsBuilder {
-    ClientCredentials::builder(&server.url(), "my-service", SECRET)
+    ClientCredentials::builder(server.url(), "my-service", SECRET)
 }
 
 pub(crate) async fn fetch(builder: ClientCredentialsBuilder) -> Result<AccessToken, BoxError> {

@@ -21,7 +21,6 @@ use tower_bearer::{
 
 use self::server::{Server, response};
 
-#[allow(dead_code)]
 #[path = "../token_endpoint/server.rs"]
 mod server;
 mod subject;
