@@ -1,0 +1,97 @@
+// What stands beside the authorization server: a route that wants a token, and what a test asks and orders.
+
+export class Api {
+  #provider;
+  #issued = new Map();
+  #counters = { token_requests: 0, issued: 0, accepted: 0, rejected: 0, forbidden: 0 };
+
+  constructor(provider) {
+    this.#provider = provider;
+    for (const event of ['access_token.saved', 'client_credentials.saved']) {
+      provider.on(event, (token) => this.#issued.set(token.jti, token));
+    }
+    provider.on('grant.success', () => { this.#counters.issued += 1; });
+  }
+
+  // Whether the request was for this.
+  answer(request, response) {
+    const url = new URL(request.url, this.#provider.issuer);
+    const routes = {
+      'GET /api': () => this.#api(request, url.searchParams),
+      'GET /admin/counters': () => reply(200, this.#counters),
+      'POST /admin/revoke': async () => this.#revoke(await json(request)),
+      'POST /admin/mint': async () => this.#mint(await json(request)),
+    };
+    if (request.method === 'POST' && url.pathname === '/token') this.#counters.token_requests += 1;
+    const route = routes[`${request.method} ${url.pathname}`];
+    route?.().catch((error) => {
+      console.error(error);
+      return reply(500, { error: String(error) });
+    }).then(({ status, headers, body }) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers });
+      response.end(JSON.stringify(body));
+    });
+    return route !== undefined;
+  }
+
+  // RFC 6750, section 3.
+  async #api(request, query) {
+    const [, value] = /^Bearer ([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const { AccessToken, ClientCredentials } = this.#provider;
+    const token = await AccessToken.find(value) ?? await ClientCredentials.find(value);
+    if (!token?.isValid) {
+      this.#counters.rejected += 1;
+      const reason = value ? ', error="invalid_token", error_description="unknown, revoked or expired"' : '';
+      return reply(401, { error: 'invalid_token' }, { 'www-authenticate': `Bearer realm="api"${reason}` });
+    }
+    const scope = query.get('scope');
+    if (scope && !token.scopes.has(scope)) {
+      this.#counters.forbidden += 1;
+      const challenge = `Bearer realm="api", error="insufficient_scope", scope="${scope}"`;
+      return reply(403, { error: 'insufficient_scope' }, { 'www-authenticate': challenge });
+    }
+    this.#counters.accepted += 1;
+    return reply(200, {
+      client_id: token.clientId,
+      sub: token.accountId,
+      aud: token.aud,
+      scope: token.scope,
+      act: token.extra?.act,
+    });
+  }
+
+  // The named token, or all of them.
+  async #revoke({ token }) {
+    const { AccessToken, ClientCredentials } = this.#provider;
+    const tokens = token
+      ? [await AccessToken.find(token) ?? await ClientCredentials.find(token)]
+      : [...this.#issued.values()];
+    await Promise.all(tokens.map((each) => each.destroy()));
+    this.#issued.clear();
+    return reply(200, { revoked: tokens.length });
+  }
+
+  // What a user would have got by logging in and consenting.
+  async #mint({ client_id: clientId, sub: accountId, scope }) {
+    const provider = this.#provider;
+    const client = await provider.Client.find(clientId);
+    const grant = new provider.Grant({ accountId, clientId });
+    grant.addOIDCScope(scope);
+    const shared = {
+      accountId, client, grantId: await grant.save(), gty: 'authorization_code', scope,
+    };
+    return reply(200, {
+      refresh_token: await new provider.RefreshToken(shared).save(),
+      access_token: await new provider.AccessToken(shared).save(),
+    });
+  }
+}
+
+async function reply(status, body, headers = {}) {
+  return { status, headers, body };
+}
+
+async function json(request) {
+  const chunks = await request.toArray();
+  return JSON.parse(Buffer.concat(chunks).toString() || '{}');
+}
