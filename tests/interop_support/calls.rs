@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
@@ -13,22 +15,28 @@ use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::TokenEndpointError;
 use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenProvider};
 
-use super::{Counters, HttpClient, Server, http_client, in_time};
+use super::{Counters, Server, http_client, in_time};
 
 /// How many calls are made at once.
 pub(crate) const CROWD: usize = 100;
 
-pub(crate) struct Caller<P> {
-    client: BearerAuth<HttpClient, P>,
+pub(crate) struct Caller<P, C = HttpConnector> {
+    client: BearerAuth<Client<C, Full<Bytes>>, P>,
     api: String,
 }
 
 impl<P: TokenProvider> Caller<P> {
     pub(crate) fn new(server: &Server, provider: P) -> Self {
-        let layer = BearerAuthLayer::for_origin(provider, server.issuer()).unwrap();
+        Self::over(http_client(), server.issuer(), provider)
+    }
+}
+
+impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> {
+    pub(crate) fn over(http: Client<C, Full<Bytes>>, origin: &str, provider: P) -> Self {
+        let layer = BearerAuthLayer::for_origin(provider, origin).unwrap();
         Self {
-            client: ServiceBuilder::new().layer(layer).service(http_client()),
-            api: server.api().to_owned(),
+            client: ServiceBuilder::new().layer(layer).service(http),
+            api: format!("{origin}/api"),
         }
     }
 

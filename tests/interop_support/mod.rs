@@ -30,6 +30,7 @@ macro_rules! or_skip {
 }
 
 pub(crate) mod calls;
+pub(crate) mod tls;
 
 /// Far longer than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,13 +190,9 @@ impl Server {
         self.text("token_endpoint")
     }
 
-    /// Where clients are asked for their certificate.
-    pub(crate) fn tls_token_endpoint(&self) -> &str {
-        self.text("tls_token_endpoint")
-    }
-
-    pub(crate) fn api(&self) -> &str {
-        self.text("api")
+    /// Where clients are asked for their certificate, for everything.
+    pub(crate) fn tls_origin(&self) -> &str {
+        self.text("tls_origin")
     }
 
     pub(crate) async fn counters(&self) -> Counters {
@@ -235,7 +232,7 @@ impl Server {
     async fn admin(&self, method: &str, what: &str, body: Value) -> Value {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/{what}", self.text("admin")))
+            .uri(format!("{}/admin/{what}", self.issuer()))
             .header("content-type", "application/json")
             .body(Full::from(body.to_string()))
             .unwrap();

@@ -99,13 +99,7 @@ def main():
     store.issuer, store.token_endpoint = origin, f"{origin}/token"
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
-    ready = {
-        "issuer": origin,
-        "token_endpoint": store.token_endpoint,
-        "api": f"{origin}/api",
-        "admin": f"{origin}/admin",
-    }
-    print(json.dumps(ready), flush=True)
+    print(json.dumps({"issuer": origin, "token_endpoint": store.token_endpoint}), flush=True)
     # Until the test has gone, or was killed.
     sys.stdin.read()
     os._exit(0)

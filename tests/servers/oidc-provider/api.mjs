@@ -1,5 +1,9 @@
 // What stands beside the authorization server: a route that wants a token, and what a test asks and orders.
 
+import { hash } from 'node:crypto';
+
+import { certificate } from './provider.mjs';
+
 export class Api {
   #provider;
   #issued = new Map();
@@ -39,7 +43,7 @@ export class Api {
     const [, value] = /^Bearer ([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? [];
     const { AccessToken, ClientCredentials } = this.#provider;
     const token = await AccessToken.find(value) ?? await ClientCredentials.find(value);
-    if (!token?.isValid) {
+    if (!token?.isValid || !isOwners(token, request.socket)) {
       this.#counters.rejected += 1;
       const reason = value ? ', error="invalid_token", error_description="unknown, revoked or expired"' : '';
       return reply(401, { error: 'invalid_token' }, { 'www-authenticate': `Bearer realm="api"${reason}` });
@@ -57,6 +61,7 @@ export class Api {
       aud: token.aud,
       scope: token.scope,
       act: token.extra?.act,
+      cnf: token['x5t#S256'] && { 'x5t#S256': token['x5t#S256'] },
     });
   }
 
@@ -85,6 +90,13 @@ export class Api {
       access_token: await new provider.AccessToken(shared).save(),
     });
   }
+}
+
+// RFC 8705, section 3: a token that is bound to a certificate is good for its owner only.
+function isOwners(token, socket) {
+  const bound = token['x5t#S256'];
+  const presented = certificate(socket);
+  return !bound || (presented && hash('sha256', presented.raw, 'base64url') === bound);
 }
 
 async function reply(status, body, headers = {}) {

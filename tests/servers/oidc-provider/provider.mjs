@@ -43,11 +43,12 @@ export function createProvider(issuer, tlsOrigin, config) {
         enabled: Boolean(tlsOrigin),
         tlsClientAuth: true,
         selfSignedTlsClientAuth: true,
-        getCertificate: certificate,
+        certificateBoundAccessTokens: true,
+        getCertificate: (ctx) => certificate(ctx.socket),
         certificateAuthorized: (ctx) => ctx.socket.authorized === true,
         certificateSubjectMatches(ctx, property, expected) {
           if (property !== 'tls_client_auth_san_dns') throw new Error(`no rule for ${property}`);
-          return certificate(ctx).checkHost(expected, { subject: 'never' }) !== undefined;
+          return certificate(ctx.socket).checkHost(expected, { subject: 'never' }) !== undefined;
         },
       },
     },
@@ -73,8 +74,9 @@ export function createProvider(issuer, tlsOrigin, config) {
   return provider;
 }
 
-function certificate(ctx) {
-  return ctx.socket.getPeerX509Certificate?.();
+// That of the client, if it has presented one.
+export function certificate(socket) {
+  return socket.getPeerX509Certificate?.();
 }
 
 // Whether a token is one, and still good, is oidc-provider's to say: `find` knows no others.

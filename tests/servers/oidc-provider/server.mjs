@@ -42,9 +42,7 @@ async function start(config) {
   const ready = {
     issuer: origin,
     token_endpoint: `${origin}/token`,
-    tls_token_endpoint: tlsOrigin && `${tlsOrigin}/token`,
-    api: `${origin}/api`,
-    admin: `${origin}/admin`,
+    tls_origin: tlsOrigin,
   };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
 }
