@@ -86,7 +86,7 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
         expected.accepted += CROWD;
         assert_eq!(server.counters().await, expected);
 
-        server.revoke_all().await;
+        server.revoke(&first).await;
         self.crowd_succeeds().await;
         let counters = server.counters().await;
         expected.token_requests += 1;

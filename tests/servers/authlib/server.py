@@ -70,7 +70,7 @@ def create_app(config, store):
 
     @app.post("/admin/revoke")
     def revoke():
-        return {"revoked": store.revoke(request.get_json().get("token"))}
+        return {"revoked": store.revoke(request.get_json()["token"])}
 
     @app.post("/admin/mint")
     def mint():

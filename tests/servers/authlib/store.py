@@ -98,12 +98,11 @@ class Store:
         return None if token is None or token.refresh_token_used else token
 
     def revoke(self, text):
-        """The named access token, or all of them."""
-        with self._lock:
-            tokens = [each for each in self._tokens if text in (None, each.issued["access_token"])]
-            for token in tokens:
-                token.revoked = True
-            return len(tokens)
+        token = self.token(text)
+        if token is None or token.revoked:
+            return 0
+        token.revoked = True
+        return 1
 
     def is_first_use(self, client_id, jti):
         with self._lock:

@@ -19,6 +19,12 @@ export function createProvider(issuer, tlsOrigin, config) {
       'none',
       ...(tlsOrigin ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
     ],
+    enabledJWA: {
+      clientAuthSigningAlgValues: [
+        ...['HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+        ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+      ],
+    },
     scopes: ['openid', 'offline_access', ...(config.scopes ?? [])],
     // These are given out without anyone having logged in.
     ttl: { AccessToken: ttl, ClientCredentials: ttl, RefreshToken: DAY, Grant: DAY },

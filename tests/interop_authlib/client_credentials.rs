@@ -1,41 +1,11 @@
-//! Every grant and client authentication that a server made of Authlib takes from us.
-//!
-//! It differs from oidc-provider in what it takes for HTTP Basic: its decoder is one of URLs, to which `+`
-//! is no space. It takes any character, and narrows scopes in silence.
+//! The client credentials grant, with a secret.
 
-#[macro_use]
-mod interop_support;
-
-use serde_json::{Value, json};
 use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials};
 
-use self::interop_support::calls::{CROWD, Caller};
-use self::interop_support::{Server, http_client};
-
-/// Whatever means something to a form, to a URL or to HTTP Basic, and some that is no ASCII.
-const ID: &str = "ä:b+c%d/e f%2B€";
-const SECRET: &str = "ß:+%/ *~'!()&=%41-._🔑";
-
-fn client(auth_method: &str) -> Value {
-    json!({
-        "client_id": ID,
-        "client_secret": SECRET,
-        "token_endpoint_auth_method": auth_method,
-        "grant_types": ["client_credentials"],
-        "scope": "orders:read",
-    })
-}
-
-async fn server(client: Value) -> Option<Server> {
-    let scopes = json!(["orders:read", "orders:write"]);
-    Server::authlib(json!({ "clients": [client], "scopes": scopes })).await
-}
-
-/// What the API knows of a token that was asked for without a scope, on behalf of nobody.
-fn plain() -> Value {
-    json!({ "client_id": ID, "sub": null, "scope": "" })
-}
+use super::interop_support::calls::{CROWD, Caller};
+use super::interop_support::http_client;
+use super::{ID, SECRET, client, plain, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_secret_basic_gets_one_token_for_all_and_one_more_when_it_is_revoked() {
