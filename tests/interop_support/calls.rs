@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::TokenEndpointError;
-use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenProvider};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenProvider, TokenRequest,
+};
 
 use super::{Counters, Server, http_client, in_time};
 
@@ -23,6 +25,7 @@ pub(crate) const CROWD: usize = 100;
 pub(crate) struct Caller<P, C = HttpConnector> {
     client: BearerAuth<Client<C, Full<Bytes>>, P>,
     api: String,
+    wanted: TokenRequest,
 }
 
 impl<P: TokenProvider> Caller<P> {
@@ -37,13 +40,12 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
         Self {
             client: ServiceBuilder::new().layer(layer).service(http),
             api: format!("{origin}/api"),
+            wanted: TokenRequest::default(),
         }
     }
 
     pub(crate) async fn send(&self, query: &str) -> Result<Response<Incoming>, BoxError> {
-        let request = Request::get(format!("{}{query}", self.api));
-        let request = request.body(Full::<Bytes>::default()).unwrap();
-        in_time(self.client.clone().oneshot(request)).await
+        in_time(self.client.clone().oneshot(self.request(query))).await
     }
 
     /// What the API knows of the token that it got.
@@ -51,20 +53,35 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
         seen(self.send("").await.unwrap()).await
     }
 
+    fn request(&self, query: &str) -> Request<Full<Bytes>> {
+        let request = Request::get(format!("{}{query}", self.api));
+        let request = request.extension(self.wanted.clone());
+        request.body(Full::default()).unwrap()
+    }
+
     /// Many calls at once, all of which succeed.
     pub(crate) async fn crowd_succeeds(&self) {
         let mut calls = JoinSet::new();
         for _ in 0..CROWD {
-            let request = Request::get(&self.api).body(Full::<Bytes>::default());
-            let call = self.client.clone().oneshot(request.unwrap());
+            let call = self.client.clone().oneshot(self.request(""));
             calls.spawn(async { seen(call.await.unwrap()).await });
         }
         let answers = in_time(calls.join_all()).await;
         assert_eq!(answers.len(), CROWD);
     }
 
+    /// The same client, which asks for tokens for these scopes.
+    pub(crate) fn for_scope(&self, scope: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            api: self.api.clone(),
+            wanted: TokenRequest::default().with_scope(scope),
+        }
+    }
+
     pub(crate) fn token(&self) -> String {
-        let token = self.client.cache().cached().expect("there is a token");
+        let cache = self.client.cache().for_request(&self.wanted);
+        let token = cache.cached().expect("there is a token");
         token.expose_secret().to_owned()
     }
 
@@ -100,6 +117,12 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
         seen
     }
 
+    /// A call that is not sent, since there is no token.
+    pub(crate) async fn fails(&self) -> FetchError {
+        let error = self.send("").await.expect_err("fails");
+        *error.downcast().expect("a FetchError")
+    }
+
     /// A call that is not sent, since the server refuses the token with this status and `error`. No secret
     /// is in what can be printed of it.
     pub(crate) async fn is_refused(
@@ -109,15 +132,14 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
         code: &str,
         secrets: &[&str],
     ) {
-        let error = self.send("").await.expect_err("refused");
-        let error = error.downcast::<FetchError>().expect("a FetchError");
+        let error = self.fails().await;
         let source = error.source().and_then(|source| source.downcast_ref());
         let source: &TokenEndpointError = source.expect("a TokenEndpointError");
         assert_eq!(source.status().map(|status| status.as_u16()), Some(status));
         assert_eq!(source.error_code(), Some(code), "{source}");
         assert_eq!(error.kind(), kind, "{source}");
 
-        let mut next: Option<&dyn Error> = Some(&*error);
+        let mut next: Option<&dyn Error> = Some(&error);
         while let Some(error) = next {
             let text = format!("{error}\n{error:?}\n{error:#?}");
             for secret in secrets {

@@ -30,6 +30,8 @@ macro_rules! or_skip {
 }
 
 pub(crate) mod calls;
+#[cfg(feature = "jwt")]
+pub(crate) mod keys;
 pub(crate) mod tls;
 
 /// Far longer than anything takes here.
@@ -212,6 +214,19 @@ impl Server {
             .admin("POST", "revoke", json!({ "token": token }))
             .await;
         assert_eq!(answer, json!({ "revoked": 1 }));
+    }
+
+    /// Keeps token requests waiting, once they are counted.
+    pub(crate) async fn hold_token_requests(&self) {
+        self.admin("POST", "hold", json!({})).await;
+    }
+
+    pub(crate) async fn release_token_requests(&self) {
+        self.admin("POST", "release", json!({})).await;
+    }
+
+    pub(crate) async fn has_token_requests(&self, number: usize) {
+        in_time(async { while self.counters().await.token_requests < number {} }).await;
     }
 
     /// What a user would have got by logging in and consenting.

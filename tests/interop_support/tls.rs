@@ -47,7 +47,7 @@ impl Authority {
         })
     }
 
-    /// A client that trusts the server and presents this certificate.
+    /// A client that trusts the server and, where there is TLS, presents this certificate.
     pub(crate) fn client(&self, identity: Option<&Identity>) -> TlsClient {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
@@ -64,7 +64,7 @@ impl Authority {
             None => config.with_no_client_auth(),
         };
         let connector = HttpsConnectorBuilder::new().with_tls_config(config);
-        let connector = connector.https_only().enable_http1().build();
+        let connector = connector.https_or_http().enable_http1().build();
         Client::builder(TokioExecutor::new()).build(connector)
     }
 }

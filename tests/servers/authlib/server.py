@@ -13,6 +13,7 @@ os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 from authlib.common.security import generate_token
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
 from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -48,6 +49,18 @@ def create_app(config, store):
         else:
             print(response.get_data(as_text=True), file=sys.stderr)
         return response
+
+    @app.get("/.well-known/oauth-authorization-server")
+    def metadata():
+        metadata = AuthorizationServerMetadata(
+            issuer=store.issuer,
+            token_endpoint=store.token_endpoint,
+            grant_types_supported=list(GRANT_TYPES),
+            # Authlib does not accept that there are none.
+            response_types_supported=["code"],
+        )
+        metadata.validate()
+        return dict(metadata)
 
     @app.get("/api")
     def api():

@@ -6,6 +6,8 @@ import { certificate } from './provider.mjs';
 
 export class Api {
   #provider;
+  #held = [];
+  #isHolding = false;
   #counters = { token_requests: 0, issued: 0, accepted: 0, rejected: 0, forbidden: 0 };
 
   constructor(provider) {
@@ -20,6 +22,8 @@ export class Api {
       'GET /api': () => this.#api(request, url.searchParams),
       'GET /admin/counters': () => reply(200, this.#counters),
       'POST /admin/revoke': async () => this.#revoke(await json(request)),
+      'POST /admin/hold': async () => this.#hold(),
+      'POST /admin/release': async () => this.#release(),
       'POST /admin/mint': async () => this.#mint(await json(request)),
     };
     if (request.method === 'POST' && url.pathname === '/token') this.#counters.token_requests += 1;
@@ -32,6 +36,22 @@ export class Api {
       response.end(JSON.stringify(body));
     });
     return route !== undefined;
+  }
+
+  // Resolves when token requests may go on.
+  passed() {
+    return new Promise((resolve) => { this.#isHolding ? this.#held.push(resolve) : resolve(); });
+  }
+
+  #hold() {
+    this.#isHolding = true;
+    return reply(200, {});
+  }
+
+  #release() {
+    this.#isHolding = false;
+    for (const resolve of this.#held.splice(0)) resolve();
+    return reply(200, {});
   }
 
   // RFC 6750, section 3.

@@ -34,8 +34,10 @@ async function start(config) {
   const api = new Api(provider);
   const authorize = provider.callback();
   for (const server of [plain, tls]) {
-    server?.on('request', (request, response) => {
-      if (!api.answer(request, response)) authorize(request, response);
+    server?.on('request', async (request, response) => {
+      if (api.answer(request, response)) return;
+      if (request.url === '/token') await api.passed();
+      authorize(request, response);
     });
   }
 
