@@ -10,6 +10,8 @@
 #[path = "../interop_support/mod.rs"]
 mod interop_support;
 
+#[cfg(feature = "jwt")]
+mod assertions;
 mod client_credentials;
 
 use serde_json::{Value, json};

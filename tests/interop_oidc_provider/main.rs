@@ -7,6 +7,8 @@
 #[path = "../interop_support/mod.rs"]
 mod interop_support;
 
+#[cfg(feature = "jwt")]
+mod assertions;
 mod certificates;
 mod client_credentials;
 
