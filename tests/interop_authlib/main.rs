@@ -13,6 +13,7 @@ mod interop_support;
 #[cfg(feature = "jwt")]
 mod assertions;
 mod client_credentials;
+mod refresh_token;
 
 use serde_json::{Value, json};
 

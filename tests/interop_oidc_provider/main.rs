@@ -11,6 +11,7 @@ mod interop_support;
 mod assertions;
 mod certificates;
 mod client_credentials;
+mod refresh_token;
 
 use serde_json::{Value, json};
 
