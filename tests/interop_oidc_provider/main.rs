@@ -12,6 +12,7 @@ mod assertions;
 mod certificates;
 mod client_credentials;
 mod refresh_token;
+mod token_exchange;
 
 use serde_json::{Value, json};
 
