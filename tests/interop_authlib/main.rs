@@ -13,6 +13,8 @@ mod interop_support;
 #[cfg(feature = "jwt")]
 mod assertions;
 mod client_credentials;
+#[cfg(feature = "jwt")]
+mod discovery;
 mod refresh_token;
 
 use serde_json::{Value, json};

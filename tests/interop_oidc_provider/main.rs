@@ -11,6 +11,7 @@ mod interop_support;
 mod assertions;
 mod certificates;
 mod client_credentials;
+mod discovery;
 mod refresh_token;
 mod token_exchange;
 
