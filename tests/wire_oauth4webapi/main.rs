@@ -4,15 +4,20 @@
 #![allow(clippy::unwrap_used)]
 
 #[macro_use]
+#[path = "../interop_support/mod.rs"]
 mod interop_support;
-mod wire_support;
+
+#[cfg(feature = "jwt")]
+mod assertions;
+mod grants;
+mod sent;
 
 use std::iter;
 
 use serde_json::{Value, json};
 use tower_bearer::oauth2::{ClientAuth, ClientCredentials, ClientCredentialsBuilder, Credential};
 
-use self::wire_support::{ISSUER, TOKEN_ENDPOINT, ours, theirs};
+use self::sent::{ISSUER, TOKEN_ENDPOINT, ours, theirs};
 
 /// Whatever a form, a URL or HTTP Basic gives a meaning, and what is encoded by some and not by others.
 const ODD: [&str; 9] = [
