@@ -13,7 +13,6 @@ mod interop_support;
 #[cfg(feature = "jwt")]
 mod assertions;
 mod client_credentials;
-#[cfg(feature = "jwt")]
 mod discovery;
 mod refresh_token;
 
