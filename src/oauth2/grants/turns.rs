@@ -9,10 +9,13 @@
 //!        │                │ its owner is dropped
 //!        ▼                ├──────────────────────▶ dropped, unless it is kept
 //!     dropped             ▼ kept
-//!                      orphan: driven by those who wait for their turn
+//!                      orphan: driven by a task, and by those who wait for their turn
 //!                         ├──▶ over, or no longer kept
-//!                         └──▶ dropped with one of those, having been waited for in vain twice
+//!                         └──▶ dropped at a time limit; without a runtime, with one who waited for it
 //! ```
+//!
+//! The task is not for the answer's sake alone. What a job holds, such as the permit of a
+//! `ConcurrencyLimit` below it, is not to be held until somebody needs a token again.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,13 +25,18 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
+use futures_timer::Delay;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{self, BoxFuture};
 use tokio::runtime::Handle;
 
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::token::AccessToken;
+
+/// How long an orphan may take: once more what a fetch may, unless set.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) type Outcome = Result<AccessToken, FetchError>;
 
@@ -61,6 +69,8 @@ struct Turn {
     /// Whether the one whose job it is has gone.
     is_orphan: AtomicBool,
     keep: Keep,
+    /// Whether a task drives it, being an orphan.
+    has_task: AtomicBool,
     waiting: Arc<Waiting>,
     /// Where it was begun: its timers and connections are from there.
     runtime: Option<Handle>,
@@ -83,9 +93,9 @@ impl Turns {
     ///
     /// # Cancel safety
     ///
-    /// The job is dropped too, except while it is kept. Then it stays, and the next to call this drives it
-    /// before its own begins. If that one is dropped as well, so is the job, since it may wait for
-    /// something that never comes.
+    /// The job is dropped too, except while it is kept. Then a task drives it to its end, or for 30 s at
+    /// most. Without a runtime the next to call this does, before its own job begins, and should that one
+    /// be dropped as well, so is the job: it may wait for something that never comes.
     pub(super) async fn run<F>(&self, job: impl FnOnce(Keep) -> F) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
@@ -113,7 +123,8 @@ impl Turns {
                     }
                 }
             };
-            Wait::new(turn, is_mine).await;
+            let role = if is_mine { Role::Owner } else { Role::Next };
+            Wait::new(turn, role).await;
             if is_mine {
                 let outcome = lock(&outcome).take();
                 return outcome.unwrap_or_else(|| Err(FetchError::new(FetchErrorKind::Panicked)));
@@ -129,6 +140,7 @@ impl Turn {
             is_over: AtomicBool::new(false),
             is_orphan: AtomicBool::new(false),
             keep,
+            has_task: AtomicBool::new(false),
             waiting: Arc::default(),
             runtime: Handle::try_current().ok(),
         }
@@ -196,22 +208,28 @@ impl Turn {
 /// Waits for a turn to end, and drives it meanwhile.
 struct Wait {
     turn: Arc<Turn>,
-    is_mine: bool,
+    role: Role,
     number: u64,
 }
 
+/// Who waits.
+#[derive(Clone, Copy)]
+enum Role {
+    Owner,
+    /// Somebody whose turn is another.
+    Next,
+    /// The task that drives an orphan.
+    Task,
+}
+
 impl Wait {
-    fn new(turn: Arc<Turn>, is_mine: bool) -> Self {
+    fn new(turn: Arc<Turn>, role: Role) -> Self {
         let number = {
             let mut state = lock(&turn.waiting.state);
             state.joined += 1;
             state.joined
         };
-        Self {
-            turn,
-            is_mine,
-            number,
-        }
+        Self { turn, role, number }
     }
 }
 
@@ -230,13 +248,23 @@ impl Drop for Wait {
         if turn.is_over() {
             return;
         }
-        let was_orphan = turn.is_orphan.load(Ordering::SeqCst);
-        if self.is_mine {
-            turn.is_orphan.store(true, Ordering::SeqCst);
-        }
-        if was_orphan || turn.is_left() {
+        let is_given_up = match self.role {
+            Role::Owner => {
+                turn.is_orphan.store(true, Ordering::SeqCst);
+                turn.is_left()
+            }
+            Role::Next => {
+                let is_orphan = turn.is_orphan.load(Ordering::SeqCst);
+                is_orphan && !turn.has_task.load(Ordering::SeqCst)
+            }
+            Role::Task => {
+                turn.has_task.store(false, Ordering::SeqCst);
+                true
+            }
+        };
+        if is_given_up {
             match turn.try_lock() {
-                Some(job) => turn.end(job),
+                Some(job) => return turn.end(job),
                 // Somebody drives it at this moment, who may have looked before.
                 None => turn.waiting.wake_all(),
             }
@@ -244,7 +272,25 @@ impl Drop for Wait {
             // It was woken, and has not looked: somebody else must.
             turn.waiting.wake_all();
         }
+        if let (Role::Owner, false) = (self.role, is_given_up) {
+            self.leave_to_a_task();
+        }
     }
+}
+
+impl Wait {
+    fn leave_to_a_task(&self) {
+        let runtime = Handle::try_current().ok();
+        if let Some(runtime) = runtime.or_else(|| self.turn.runtime.clone()) {
+            self.turn.has_task.store(true, Ordering::SeqCst);
+            let task = Wait::new(Arc::clone(&self.turn), Role::Task);
+            runtime.spawn(drive(task, Delay::new(ORPHAN_LIMIT)));
+        }
+    }
+}
+
+async fn drive(task: Wait, limit: impl Future + Unpin) {
+    future::select(task, limit).await;
 }
 
 impl Waiting {

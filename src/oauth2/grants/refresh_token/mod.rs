@@ -52,8 +52,8 @@ use self::memory::{Memory, Secret};
 ///   request with it is on its way;
 /// - the new one is kept as soon as the answer is there, also if its access token is of no use, and
 ///   [saved](RefreshTokenBuilder::with_rotation_saved_by) before it is used;
-/// - a fetch that is dropped while its request is on its way leaves the request to the next fetch, which
-///   waits for the answer before it asks itself.
+/// - a request that was sent does not end with its fetch, be it at the time limit: its answer is waited for,
+///   and no other request is sent before.
 ///
 /// ```
 /// use tower_bearer::oauth2::{Credential, RefreshToken};
@@ -76,9 +76,10 @@ use self::memory::{Memory, Secret};
 ///
 /// # Cancel safety
 ///
-/// If a fetch and the one after it are both dropped while they wait for the same answer, the request is
-/// given up and the refresh token is sent again. Was the answer only late, and the refresh token for
-/// one use, then it is lost: deadlines below that of the token endpoint do harm here.
+/// A fetch that is dropped while its request is on its way leaves that to a task of its own, for 30 s at
+/// most. Without a tokio runtime the next fetch waits for the answer before it asks itself, and if it is
+/// dropped too, the request is given up. After a request that was given up the refresh token is sent again:
+/// was the answer only late, or lost on its way, and the refresh token for one use, then it is lost.
 pub type RefreshToken<T> = GrantProvider<RefreshTokenGrant, T>;
 
 /// Configures [`RefreshToken`].

@@ -136,6 +136,67 @@ fn an_orphan_is_dropped_once_it_is_no_longer_kept() {
     assert_eq!(outcome.expose_secret(), "second");
 }
 
+#[tokio::test]
+async fn where_there_is_a_runtime_a_task_ends_what_its_owner_left() {
+    let turns = Turns::default();
+    let (open, gate) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let mut first = spawn(turns.run(|keep: Keep| {
+        keep.set(true);
+        async move {
+            let _ = gate.await;
+            tell.send(()).unwrap();
+            token("first")
+        }
+    }));
+    assert_pending!(first.poll());
+    drop(first);
+    // The task has it, whoever else gives up.
+    let mut second = spawn(turns.run(at_once("second")));
+    assert_pending!(second.poll());
+    drop(second);
+
+    open.send(()).unwrap();
+    told.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_gives_up_at_its_time_limit() {
+    let (turns, ended) = (Turns::default(), Arc::default());
+    let (open, job) = gated(&ended);
+    let mut first = spawn(turns.run(job));
+    assert_pending!(first.poll());
+    let turn = lock(&turns.current).clone().unwrap();
+    drop(first);
+    assert!(turn.has_task.load(Ordering::SeqCst));
+
+    let task = Wait::new(Arc::clone(&turn), Role::Task);
+    drive(task, ready(())).await;
+    assert!(turn.is_over() && open.is_closed());
+    let second = assert_ready!(spawn(turns.run(at_once("second"))).poll());
+    assert_eq!(second.unwrap().expose_secret(), "second");
+}
+
+#[test]
+fn a_task_whose_runtime_ends_gives_up() {
+    let (turns, ended) = (Turns::default(), Arc::default());
+    let (open, job) = gated(&ended);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.unwrap();
+    let mut first = spawn(turns.run(job));
+    {
+        let _entered = runtime.enter();
+        assert_pending!(first.poll());
+        drop(first);
+    }
+    assert!(!open.is_closed());
+
+    drop(runtime);
+    assert!(open.is_closed());
+    let second = assert_ready!(spawn(turns.run(at_once("second"))).poll());
+    assert_eq!(second.unwrap().expose_secret(), "second");
+}
+
 #[test]
 fn a_job_that_was_waited_for_in_vain_twice_is_given_up() {
     let turns = Turns::default();
