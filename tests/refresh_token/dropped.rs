@@ -1,22 +1,33 @@
 //! A fetch that is dropped before its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use tower::limit::ConcurrencyLimit;
 use tower_bearer::FetchContext;
 use tower_bearer::TokenProvider;
 
-use crate::server::Server;
 use crate::support::*;
+
+/// Fails rather than hang.
+async fn in_time<F: Future>(future: F) -> F::Output {
+    let output = tokio::time::timeout(Duration::from_secs(60), future).await;
+    output.expect("hangs")
+}
 
 /// Polls a fetch until `reached` has a permit, and drops it then.
 async fn drop_once(reached: &Semaphore, fetch: impl Future) {
-    tokio::select! {
-        biased;
-        permit = reached.acquire() => permit.unwrap().forget(),
-        _ = fetch => panic!("came to its end"),
-    }
+    let until = async {
+        tokio::select! {
+            biased;
+            permit = reached.acquire() => permit.unwrap().forget(),
+            _ = fetch => panic!("came to its end"),
+        }
+    };
+    in_time(until).await;
 }
 
 #[tokio::test]
@@ -27,6 +38,10 @@ async fn the_answer_to_a_dropped_fetch_is_not_lost() {
     let provider = store.saves(client(&server, "r0")).build(transport).unwrap();
 
     drop_once(&come, fetch(&provider)).await;
+    // Nor if those who wait for it are dropped as well.
+    for _ in 0..3 {
+        assert!(fetch(&provider).now_or_never().is_none());
+    }
     open.add_permits(10);
     assert_eq!(fetch_text(&provider).await, "a2");
     assert_eq!(refresh_tokens(&server), ["r0", "r1"]);
@@ -35,17 +50,20 @@ async fn the_answer_to_a_dropped_fetch_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_waited_for_in_vain_twice_is_sent_again() {
-    // Never answers the first one.
-    let server = Server::answering(200, answer("a", "r1")).await;
+async fn what_a_dropped_fetch_holds_is_let_go_without_another_fetch() {
+    let family = Family::new();
+    let server = family.serve().await;
     let (transport, open, come) = gated();
-    let provider = client(&server, "r0").build(transport).unwrap();
+    // Shared with the API, as by a client of one connection.
+    let limit = ConcurrencyLimit::new(transport, 1);
+    let provider = client(&server, "r0").build(limit.clone()).unwrap();
 
     drop_once(&come, fetch(&provider)).await;
-    assert!(fetch(&provider).now_or_never().is_none());
-    open.add_permits(10);
-    assert_eq!(fetch_text(&provider).await, "a");
-    assert_eq!(refresh_tokens(&server), ["r0", "r0"]);
+    let mut api = tokio_test::task::spawn(limit.ready_oneshot());
+    assert!(api.poll().is_pending());
+    open.add_permits(1);
+    in_time(api).await.unwrap();
+    assert_eq!(refresh_tokens(&server), ["r0"]);
 }
 
 #[tokio::test]
