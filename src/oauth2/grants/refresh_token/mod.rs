@@ -8,39 +8,37 @@
 //! | *answered* with `R'` | `R'`; `R` until `R'` is saved | at once: *saving*, or *held* if nothing saves it |
 //! | *saving* `R'` | `R'` and `R` | saved: *held*; failed: *unsaved* |
 //! | *unsaved* | `R'` and `R` | the next fetch: *saving*, and nothing is asked before that succeeds |
-//! | *refused* (`invalid_grant`) | `R` | the source has another: *held* |
+//! | *refused* (`invalid_grant`) | `R` | the source has another: *held*; without a fallback, the next fetch: *asking* |
 //!
 //! `R'` is in memory before anything is awaited, and whatever else is wrong with the answer. A request on
 //! its way belongs to no fetch: see [`Turns`].
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use zeroize::Zeroizing;
 
-use super::turns::{Keep, Turns};
+use super::turns::Turns;
 use super::{Grant, GrantBuilder, GrantProvider};
-use crate::error::{BoxError, FetchError, discard};
-use crate::oauth2::client::request::GrantRequest;
+use crate::error::{BoxError, FetchError};
 use crate::oauth2::client::{Credential, TokenClient};
-use crate::oauth2::endpoint::{Endpoint, TokenEndpoint};
-use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::endpoint::TokenEndpoint;
+use crate::oauth2::error::TokenEndpointError;
 use crate::oauth2::invalid_config::InvalidConfig;
 use crate::oauth2::transport::Transport;
-use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider, TokenRequest};
+use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider};
 use crate::token::AccessToken;
 
 mod memory;
+mod refresh;
 mod source;
 
 pub use self::memory::RefreshTokenRotation;
 pub use self::source::RefreshTokenSource;
 
-use self::memory::{Memory, Secret};
+use self::memory::Memory;
+use self::refresh::Refresh;
 
 /// The refresh token grant (RFC 6749 §6), as a [`TokenProvider`](crate::TokenProvider): the client asks
 /// on behalf of whoever once gave it a refresh token.
@@ -137,7 +135,8 @@ impl RefreshTokenBuilder {
     /// is asked until the closure succeeds: fetches fail as ones that may get better by themselves. Since
     /// a cache renews a token before its end, a store has that long to come back.
     ///
-    /// The first refresh token is not passed to it, nor one that a source returns.
+    /// It must not wait for a token of this provider, which waits for it. The first refresh token is not
+    /// passed to it, nor one that a source returns.
     #[must_use]
     pub fn with_rotation_saved_by<F, Fut>(mut self, save: F) -> Self
     where
@@ -207,108 +206,4 @@ fn is_invalid_grant(error: &FetchError) -> bool {
     let source = std::error::Error::source(error);
     let error = source.and_then(|source| source.downcast_ref::<TokenEndpointError>());
     error.is_some_and(TokenEndpointError::is_invalid_grant)
-}
-
-/// One fetch. Its request outlives it.
-struct Refresh<T> {
-    source: RefreshTokenSource,
-    save: Option<Save>,
-    falls_back: bool,
-    memory: Arc<Mutex<Memory>>,
-    endpoint: Endpoint,
-    client: TokenClient<T>,
-    wanted: TokenRequest,
-}
-
-impl<T: Transport> Refresh<T> {
-    async fn run(self, keep: Keep) -> Result<AccessToken, FetchError> {
-        // What is not saved must not be used up.
-        self.save().await.map_err(|source| {
-            let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
-            self.at(error.with_source(source))
-        })?;
-        let token = self.read().await?;
-        let token = self.memory().choose(token);
-        if self.falls_back {
-            if let Some(error) = self.memory().refusal(&token) {
-                return Err(error);
-            }
-        }
-        let error = match self.ask(&token, &keep).await {
-            Err(error) if is_invalid_grant(&error) => error,
-            answered => return answered,
-        };
-        if self.source.is_fixed() {
-            return Err(error);
-        }
-        // Somebody else may have replaced it meanwhile.
-        let other = self.read().await?;
-        let other = self.memory().choose_other(other, &token);
-        match other {
-            Some(other) => self.ask(&other, &keep).await,
-            None => Err(error),
-        }
-    }
-
-    async fn ask(&self, token: &Secret, keep: &Keep) -> Result<AccessToken, FetchError> {
-        // To drop it would lose the answer.
-        keep.set(true);
-        let request = GrantRequest::new(RefreshTokenGrant::TYPE).with("refresh_token", token);
-        let rotate = |new| self.memory().rotate(token, new);
-        let client = &self.client;
-        let answer = client
-            .fetch_and_keep(&self.endpoint, request, &self.wanted, rotate)
-            .await;
-        keep.set(false);
-        // If it cannot be saved, the next fetch says so.
-        let _saved = self.save().await;
-        match answer {
-            Ok(answer) => {
-                self.memory().accept();
-                Ok(answer.token)
-            }
-            Err(error) => {
-                let is_invalid_grant = error.is_invalid_grant();
-                let error = FetchError::from(error);
-                if is_invalid_grant {
-                    self.memory().refuse(token, error.clone());
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn read(&self) -> Result<Zeroizing<String>, FetchError> {
-        let token = self.source.read().await;
-        token.map_err(|error| self.at(error))
-    }
-
-    /// Has the new refresh token saved, if there is one that is not.
-    async fn save(&self) -> Result<(), BoxError> {
-        let unsaved = self.memory().unsaved();
-        let Some(rotation) = unsaved else {
-            return Ok(());
-        };
-        if let Some(save) = &self.save {
-            let saved = AssertUnwindSafe(async { save(rotation).await });
-            match saved.catch_unwind().await {
-                Ok(saved) => saved?,
-                Err(payload) => {
-                    discard(payload);
-                    return Err("the closure that saves refresh tokens panicked".into());
-                }
-            }
-        }
-        self.memory().saved();
-        Ok(())
-    }
-
-    fn at(&self, error: TokenEndpointError) -> FetchError {
-        error.at(self.endpoint.name()).into()
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        let memory = self.memory.lock();
-        memory.unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -1,10 +1,12 @@
 use std::future::{Ready, pending, ready};
 use std::sync::atomic::AtomicUsize;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
 
+use super::turn::drive;
 use super::*;
 
 fn token(text: &str) -> Outcome {

@@ -1,76 +1,32 @@
-//! One job at a time: driven by whoever waits, and belonging to none of them.
-//!
-//! An asynchronous mutex would do, were every fetch polled to its end. One that nobody polls any more,
-//! since its runtime or its callers are gone, would hold such a mutex for ever; and one that is dropped
-//! at its time limit would take along an answer that is on its way.
-//!
-//! ```text
-//!  waits its turn ──▶ under way ──▶ over
-//!        │                │ its owner is dropped
-//!        ▼                ├──────────────────────▶ dropped, unless it is kept
-//!     dropped             ▼ kept
-//!                      orphan: driven by a task, and by those who wait for their turn
-//!                         ├──▶ over, or no longer kept
-//!                         └──▶ dropped at a time limit; without a runtime, with one who waited for it
-//! ```
-//!
-//! The task is not for the answer's sake alone. What a job holds, such as the permit of a
-//! `ConcurrencyLimit` below it, is not to be held until somebody needs a token again.
-
 use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_timer::Delay;
-use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use tokio::runtime::Handle;
 
-use crate::error::{FetchError, FetchErrorKind, discard};
-use crate::token::AccessToken;
+use super::{Keep, lock};
+use crate::error::discard;
 
 /// How long an orphan may take: once more what a fetch may, unless set.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) type Outcome = Result<AccessToken, FetchError>;
-
-/// Says whether a job is to outlive its owner.
-#[derive(Clone, Default)]
-pub(super) struct Keep {
-    is_kept: Arc<AtomicBool>,
-}
-
-impl Keep {
-    pub(super) fn set(&self, is_kept: bool) {
-        self.is_kept.store(is_kept, Ordering::SeqCst);
-    }
-
-    fn get(&self) -> bool {
-        self.is_kept.load(Ordering::SeqCst)
-    }
-}
-
-/// Gives turns to jobs.
-#[derive(Default)]
-pub(super) struct Turns {
-    current: Mutex<Option<Arc<Turn>>>,
-}
-
-struct Turn {
+/// A job under way.
+pub(super) struct Turn {
     /// Locked to poll, and only tried: whoever finds it locked is woken when there is something to do.
-    job: Mutex<Option<BoxFuture<'static, ()>>>,
+    pub(super) job: Mutex<Option<BoxFuture<'static, ()>>>,
     is_over: AtomicBool,
     /// Whether the one whose job it is has gone.
     is_orphan: AtomicBool,
     keep: Keep,
     /// Whether a task drives it, being an orphan.
-    has_task: AtomicBool,
+    pub(super) has_task: AtomicBool,
     waiting: Arc<Waiting>,
     /// Where it was begun: its timers and connections are from there.
     runtime: Option<Handle>,
@@ -88,53 +44,8 @@ struct State {
     joined: u64,
 }
 
-impl Turns {
-    /// Runs `job` once no other runs. A panic in it is an error; the payload is dropped.
-    ///
-    /// # Cancel safety
-    ///
-    /// The job is dropped too, except while it is kept. Then a task drives it to its end, or for 30 s at
-    /// most. Without a runtime the next to call this does, before its own job begins, and should that one
-    /// be dropped as well, so is the job: it may wait for something that never comes.
-    pub(super) async fn run<F>(&self, job: impl FnOnce(Keep) -> F) -> Outcome
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        let keep = Keep::default();
-        let job = job(keep.clone());
-        let outcome = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&outcome);
-        let mut mine = Some(async move {
-            match AssertUnwindSafe(job).catch_unwind().await {
-                Ok(outcome) => *lock(&slot) = Some(outcome),
-                Err(payload) => discard(payload),
-            }
-        });
-        loop {
-            let (turn, is_mine) = {
-                let mut current = lock(&self.current);
-                match &*current {
-                    Some(turn) if !turn.is_over() => (Arc::clone(turn), false),
-                    _ => {
-                        let job = mine.take().expect("a job has one turn");
-                        let turn = Arc::new(Turn::new(job, keep.clone()));
-                        *current = Some(Arc::clone(&turn));
-                        (turn, true)
-                    }
-                }
-            };
-            let role = if is_mine { Role::Owner } else { Role::Next };
-            Wait::new(turn, role).await;
-            if is_mine {
-                let outcome = lock(&outcome).take();
-                return outcome.unwrap_or_else(|| Err(FetchError::new(FetchErrorKind::Panicked)));
-            }
-        }
-    }
-}
-
 impl Turn {
-    fn new(job: impl Future<Output = ()> + Send + 'static, keep: Keep) -> Self {
+    pub(super) fn new(job: impl Future<Output = ()> + Send + 'static, keep: Keep) -> Self {
         Self {
             job: Mutex::new(Some(Box::pin(job))),
             is_over: AtomicBool::new(false),
@@ -146,7 +57,7 @@ impl Turn {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
     }
 
@@ -206,7 +117,7 @@ impl Turn {
 }
 
 /// Waits for a turn to end, and drives it meanwhile.
-struct Wait {
+pub(super) struct Wait {
     turn: Arc<Turn>,
     role: Role,
     number: u64,
@@ -214,7 +125,7 @@ struct Wait {
 
 /// Who waits.
 #[derive(Clone, Copy)]
-enum Role {
+pub(super) enum Role {
     Owner,
     /// Somebody whose turn is another.
     Next,
@@ -223,7 +134,7 @@ enum Role {
 }
 
 impl Wait {
-    fn new(turn: Arc<Turn>, role: Role) -> Self {
+    pub(super) fn new(turn: Arc<Turn>, role: Role) -> Self {
         let number = {
             let mut state = lock(&turn.waiting.state);
             state.joined += 1;
@@ -289,7 +200,7 @@ impl Wait {
     }
 }
 
-async fn drive(task: Wait, limit: impl Future + Unpin) {
+pub(super) async fn drive(task: Wait, limit: impl Future + Unpin) {
     future::select(task, limit).await;
 }
 
@@ -309,11 +220,3 @@ impl Wake for Waiting {
         self.wake_all();
     }
 }
-
-/// What is locked here is whole between any two statements.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests;

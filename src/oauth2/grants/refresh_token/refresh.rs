@@ -1,0 +1,122 @@
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use zeroize::Zeroizing;
+
+use super::memory::{Memory, Secret};
+use super::{RefreshTokenGrant, RefreshTokenSource, Save, is_invalid_grant};
+use crate::error::{BoxError, FetchError, discard};
+use crate::oauth2::client::TokenClient;
+use crate::oauth2::client::request::GrantRequest;
+use crate::oauth2::endpoint::Endpoint;
+use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
+use crate::oauth2::grants::Grant;
+use crate::oauth2::grants::turns::Keep;
+use crate::oauth2::transport::Transport;
+use crate::provider::TokenRequest;
+use crate::token::AccessToken;
+
+/// One fetch. Its request outlives it.
+pub(super) struct Refresh<T> {
+    pub(super) source: RefreshTokenSource,
+    pub(super) save: Option<Save>,
+    pub(super) falls_back: bool,
+    pub(super) memory: Arc<Mutex<Memory>>,
+    pub(super) endpoint: Endpoint,
+    pub(super) client: TokenClient<T>,
+    pub(super) wanted: TokenRequest,
+}
+
+impl<T: Transport> Refresh<T> {
+    pub(super) async fn run(self, keep: Keep) -> Result<AccessToken, FetchError> {
+        // What is not saved must not be used up.
+        self.save().await.map_err(|source| {
+            let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
+            self.at(error.with_source(source))
+        })?;
+        let token = self.read().await?;
+        let token = self.memory().choose(token);
+        if self.falls_back {
+            if let Some(error) = self.memory().refusal(&token) {
+                return Err(error);
+            }
+        }
+        let error = match self.ask(&token, &keep).await {
+            Err(error) if is_invalid_grant(&error) => error,
+            answered => return answered,
+        };
+        if self.source.is_fixed() {
+            return Err(error);
+        }
+        // Somebody else may have replaced it meanwhile.
+        let other = self.read().await?;
+        let other = self.memory().choose_other(other, &token);
+        match other {
+            Some(other) => self.ask(&other, &keep).await,
+            None => Err(error),
+        }
+    }
+
+    async fn ask(&self, token: &Secret, keep: &Keep) -> Result<AccessToken, FetchError> {
+        // To drop it would lose the answer.
+        keep.set(true);
+        let request = GrantRequest::new(RefreshTokenGrant::TYPE).with("refresh_token", token);
+        let rotate = |new| self.memory().rotate(token, new);
+        let client = &self.client;
+        let answer = client
+            .fetch_and_keep(&self.endpoint, request, &self.wanted, rotate)
+            .await;
+        keep.set(false);
+        // If it cannot be saved, the next fetch says so.
+        let _saved = self.save().await;
+        match answer {
+            Ok(answer) => {
+                self.memory().accept();
+                Ok(answer.token)
+            }
+            Err(error) => {
+                let is_invalid_grant = error.is_invalid_grant();
+                let error = FetchError::from(error);
+                if is_invalid_grant {
+                    self.memory().refuse(token, error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Zeroizing<String>, FetchError> {
+        let token = self.source.read().await;
+        token.map_err(|error| self.at(error))
+    }
+
+    /// Has the new refresh token saved, if there is one that is not.
+    async fn save(&self) -> Result<(), BoxError> {
+        let unsaved = self.memory().unsaved();
+        let Some(rotation) = unsaved else {
+            return Ok(());
+        };
+        if let Some(save) = &self.save {
+            let saved = AssertUnwindSafe(async { save(rotation).await });
+            match saved.catch_unwind().await {
+                Ok(saved) => saved?,
+                Err(payload) => {
+                    discard(payload);
+                    return Err("the closure that saves refresh tokens panicked".into());
+                }
+            }
+        }
+        self.memory().saved();
+        Ok(())
+    }
+
+    fn at(&self, error: TokenEndpointError) -> FetchError {
+        error.at(self.endpoint.name()).into()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        let memory = self.memory.lock();
+        memory.unwrap_or_else(PoisonError::into_inner)
+    }
+}
