@@ -40,7 +40,7 @@ pub use self::source::RefreshTokenSource;
 use self::memory::Memory;
 use self::refresh::Refresh;
 
-/// The refresh token grant (RFC 6749 §6), as a [`TokenProvider`](crate::TokenProvider): the client asks
+/// The refresh token grant (RFC 6749 §6), as a [`TokenProvider`]: the client asks
 /// on behalf of whoever once gave it a refresh token.
 ///
 /// A server may replace the refresh token with every answer (RFC 9700 §2.2.2) and take the use of a

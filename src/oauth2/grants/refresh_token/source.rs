@@ -38,6 +38,9 @@ impl RefreshTokenSource {
     /// same as last time, or one that this process itself has had replaced: a closure that goes on
     /// returning the first refresh token does no harm.
     ///
+    /// It is no lock: two processes that ask at the same moment send the same refresh token, and a server
+    /// that takes this for theft revokes it. Let one process ask, or give each a refresh token of its own.
+    ///
     /// If it fails, so does the fetch, as one that may get better by itself. What is in memory is not
     /// used instead, since somebody else may have used it up.
     pub fn from_fn<F, Fut>(f: F) -> Self
