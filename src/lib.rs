@@ -68,7 +68,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `oauth2` (default) | [`oauth2`]: the client credentials grant |
+//! | `oauth2` (default) | [`oauth2`]: grants, client authentication, discovery, metadata servers |
 //! | `jwt` | `oauth2::jwt`: assertions that are signed here, for clients and for the JWT bearer grant |
 //! | `reqwest` | `reqwest` as the transport to the token endpoint |
 //! | `command` | [`provider`]: a command that prints a token |
@@ -115,7 +115,9 @@ pub use self::cache::TokenCache;
 pub use self::error::{FetchError, FetchErrorKind};
 pub use self::layer::{BearerAuthLayer, IntoTokenCache};
 pub use self::origin::Origin;
-pub use self::provider::{BoxTokenProvider, FetchContext, TokenProvider, TokenRequest, token_fn};
+pub use self::provider::{
+    BoxTokenProvider, FetchContext, TokenProvider, TokenProviderExt, TokenRequest, token_fn,
+};
 pub use self::service::BearerAuth;
 pub use self::token::{AccessToken, InvalidToken};
 

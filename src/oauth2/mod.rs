@@ -1,9 +1,17 @@
 //! OAuth 2.0 token endpoints: a [`TokenProvider`](crate::TokenProvider) for each grant.
 //!
-//! [`ClientCredentials`] is the client credentials grant (RFC 6749 §4.4), [`RefreshToken`] the refresh
-//! token grant (RFC 6749 §6), [`TokenExchange`] that of RFC 8693. They speak over any
-//! `Service<http::Request<Full<Bytes>>>`, so time limits, proxies and TLS, mutual TLS too, are the
-//! transport's. The client of hyper-util works as it is.
+//! | provider | grant |
+//! |---|---|
+//! | [`ClientCredentials`] | client credentials (RFC 6749 §4.4): the client asks on its own behalf |
+//! | [`RefreshToken`] | refresh token (RFC 6749 §6): on behalf of whoever once consented |
+//! | [`JwtBearer`] | JWT bearer (RFC 7523 §2.1): by a signed JWT, such as of a Google service account |
+//! | [`TokenExchange`] | token exchange (RFC 8693): one token for another |
+//!
+//! A [`Credential`] is what the client proves with who it is: a [`ClientSecret`], an [`Assertion`], a TLS
+//! certificate, or nothing. The providers of [`metadata`] ask the platform instead.
+//!
+//! All speak over any `Service<http::Request<Full<Bytes>>>`, so time limits, proxies and TLS, mutual TLS
+//! too, are the [`Transport`]'s. The client of hyper-util works as it is.
 //!
 //! ```
 //! use bytes::Bytes;
