@@ -113,7 +113,6 @@
 //!   copies, and the answer it reads, is beyond our reach.
 
 mod answer;
-mod asked;
 mod client;
 mod discovery;
 mod endpoint;

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::document::Expected;
 use crate::cache::clock::{Clock, Deadline};
 use crate::oauth2::answer::redact::Redactor;
-use crate::oauth2::asked::Asked;
 use crate::oauth2::endpoint::Endpoint;
+use crate::oauth2::error::Asked;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::transport::{Transport, get};
 

@@ -1,4 +1,4 @@
-use super::error::TokenEndpointErrorKind as Kind;
+use super::TokenEndpointErrorKind as Kind;
 
 /// Who was asked when something failed, and what is said of it other than of a token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

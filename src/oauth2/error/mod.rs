@@ -6,9 +6,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+pub(crate) use self::asked::Asked;
+pub use self::kind::TokenEndpointErrorKind;
+pub(crate) use self::refusal::Refusal;
 use super::answer::redact::Redactor;
-use super::asked::Asked;
 use crate::error::{BoxError, FetchError, FetchErrorKind};
+
+mod asked;
+mod kind;
+mod refusal;
 
 /// A token endpoint did not give a usable token, or it could not be found out where it is.
 ///
@@ -52,63 +58,6 @@ struct Inner {
     retry_after: Option<Duration>,
     // Shared, since all who wait for one answer get its error.
     source: Option<Arc<dyn Error + Send + Sync>>,
-}
-
-/// What a server says of why it refuses (RFC 6749 §5.2), fit to be shown.
-#[derive(Clone, Default)]
-pub(crate) struct Refusal {
-    pub(crate) error: Option<String>,
-    pub(crate) error_description: Option<String>,
-    pub(crate) error_uri: Option<String>,
-    /// A piece of the body, if it is not what RFC 6749 says.
-    pub(crate) text: Option<String>,
-}
-
-/// What a [`TokenEndpointError`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TokenEndpointErrorKind {
-    /// Nothing was sent: the [`TokenRequest`](crate::TokenRequest) names a tenant, or a parameter that
-    /// the grant sets itself, or what a metadata server cannot be asked for.
-    NotSent,
-    /// Nothing was sent: the client secret could not be read, or cannot be right.
-    ClientSecret,
-    /// Nothing was sent: an assertion could not be made, or is none.
-    Assertion,
-    /// Nothing was sent: the refresh token could not be read, or cannot be right.
-    RefreshToken,
-    /// Nothing was sent: the refresh token that came last could not be saved.
-    RefreshTokenNotSaved,
-    /// Nothing was sent: the subject token or the actor token of a token exchange could not be read, or
-    /// cannot be right.
-    SubjectToken,
-    /// The transport failed, before or within the answer.
-    Transport,
-    /// The server refused, by its status or by an `error` in its answer.
-    Rejected,
-    /// The server answered with a redirect, which was not followed.
-    Redirected,
-    /// The answer has more than 1 MiB.
-    TooLarge,
-    /// The answer is not a JSON object.
-    NotJson,
-    /// The answer has no `access_token`.
-    MissingToken,
-    /// The `access_token` cannot be sent in a header.
-    InvalidToken,
-    /// The `token_type` is not `Bearer`.
-    UnsupportedTokenType,
-    /// The token is for fewer scopes than were asked for.
-    ScopesNotGranted,
-    /// The metadata that was read is another issuer's (RFC 8414 §3.3). No token endpoint was asked.
-    IssuerMismatch,
-    /// The issuer's metadata names no token endpoint, or one that is no `https` URL. It was not asked.
-    InvalidMetadata,
-    /// The issuer's metadata names a token endpoint on another origin than those that are allowed. It was
-    /// not asked.
-    TokenEndpointOrigin,
-    /// What answered is not the metadata server.
-    NotMetadataServer,
 }
 
 impl TokenEndpointError {
@@ -164,16 +113,6 @@ impl TokenEndpointError {
     }
 
     pub(crate) fn new(kind: TokenEndpointErrorKind) -> Self {
-        let concerns = match kind {
-            TokenEndpointErrorKind::NotSent | TokenEndpointErrorKind::ScopesNotGranted => {
-                FetchErrorKind::InvalidRequest
-            }
-            // Somebody has to correct a configuration, theirs or ours.
-            TokenEndpointErrorKind::IssuerMismatch
-            | TokenEndpointErrorKind::InvalidMetadata
-            | TokenEndpointErrorKind::TokenEndpointOrigin => FetchErrorKind::Denied,
-            _ => FetchErrorKind::Unavailable,
-        };
         Self {
             inner: Box::new(Inner {
                 kind,
@@ -182,7 +121,7 @@ impl TokenEndpointError {
                 status: None,
                 refusal: Refusal::default(),
                 content_encoding: None,
-                concerns,
+                concerns: kind.concerns(),
                 retry_after: None,
                 source: None,
             }),
@@ -271,67 +210,7 @@ impl fmt::Display for TokenEndpointError {
         if let Some(status) = inner.status {
             write!(f, " (HTTP status {})", status.as_u16())?;
         }
-        let by_kind = match inner.kind {
-            TokenEndpointErrorKind::NotSent => {
-                " was not asked: the token request names a tenant, which this grant has no use for, \
-                 or sets a parameter that the grant sets itself"
-            }
-            TokenEndpointErrorKind::ClientSecret => {
-                " was not asked: the client secret could not be read, is empty, or has control \
-                 characters (is there a line break to trim?)"
-            }
-            TokenEndpointErrorKind::Assertion => {
-                " was not asked: the assertion could not be made, is empty, or has white space in it"
-            }
-            TokenEndpointErrorKind::RefreshToken => {
-                " was not asked: the refresh token could not be read, is empty, or has control characters \
-                 (is there a line break to trim?)"
-            }
-            TokenEndpointErrorKind::RefreshTokenNotSaved => {
-                " was not asked: the refresh token that it gave last could not be saved, and the next one \
-                 would be lost the same way; it is kept in memory, and saving it is tried again"
-            }
-            TokenEndpointErrorKind::SubjectToken => {
-                " was not asked: the subject token or the actor token could not be read, is empty, or has \
-                 control characters (is there a line break to trim?)"
-            }
-            TokenEndpointErrorKind::Transport => ": the connection failed",
-            TokenEndpointErrorKind::Rejected => " refused",
-            TokenEndpointErrorKind::Redirected => {
-                " answered with a redirect, which is not followed, since the client secret would go \
-                 along; configure the URL that it leads to"
-            }
-            TokenEndpointErrorKind::TooLarge => " answered with more than 1 MiB",
-            TokenEndpointErrorKind::NotJson => {
-                " answered with something else than a JSON object; is this the URL of a token endpoint?"
-            }
-            TokenEndpointErrorKind::MissingToken => " answered without an access_token",
-            TokenEndpointErrorKind::InvalidToken => {
-                " answered with an access_token that cannot be sent in a header"
-            }
-            TokenEndpointErrorKind::UnsupportedTokenType => {
-                " answered with a token whose token_type is not Bearer"
-            }
-            TokenEndpointErrorKind::ScopesNotGranted => {
-                " granted fewer scopes than were asked for (`with_fewer_scopes_accepted` takes the \
-                 token all the same); it lacks"
-            }
-            TokenEndpointErrorKind::IssuerMismatch => {
-                " is another issuer's than the one that was configured (RFC 8414 section 3.3)"
-            }
-            TokenEndpointErrorKind::InvalidMetadata => {
-                " names no token endpoint that can be used: `token_endpoint` must be an https URL \
-                 without user, password and fragment"
-            }
-            TokenEndpointErrorKind::TokenEndpointOrigin => {
-                " names a token endpoint on another origin than the issuer's, which is not sent the \
-                 client's credentials unless `Issuer::with_token_endpoint_origin` allows it"
-            }
-            TokenEndpointErrorKind::NotMetadataServer => {
-                ": what answered is not the metadata server; does the transport use a proxy?"
-            }
-        };
-        f.write_str(inner.asked.says(inner.kind).unwrap_or(by_kind))?;
+        f.write_str(inner.asked.says(inner.kind).unwrap_or(inner.kind.text()))?;
         if let Some(kind) = inner.io_error_kind() {
             write!(f, ": {kind}")?;
         }
@@ -371,45 +250,6 @@ impl Inner {
             }
         }
         None
-    }
-}
-
-impl Refusal {
-    fn is_silent(&self) -> bool {
-        self.error.is_none() && self.text.is_none()
-    }
-
-    /// What to do about it, at a token endpoint.
-    fn hint(&self) -> &'static str {
-        match self.error.as_deref() {
-            Some("invalid_client") => {
-                "; check the client id and secret, and whether the server wants them sent another way \
-                 (`ClientAuth`)"
-            }
-            Some("unauthorized_client" | "unsupported_grant_type") => {
-                "; this grant must be enabled for this client"
-            }
-            Some("invalid_grant") => {
-                "; what the token was asked for by (a refresh token, an assertion) has ended, was \
-                 revoked or used before, or is not this client's"
-            }
-            Some("invalid_scope") => "; check which scopes this client may ask for",
-            Some("invalid_target") => "; check the resource and the audience",
-            _ => "",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts = [&self.error, &self.error_description, &self.text];
-        for text in texts.into_iter().flatten() {
-            write!(f, ": {text}")?;
-        }
-        if let Some(uri) = &self.error_uri {
-            write!(f, " (see {uri})")?;
-        }
-        Ok(())
     }
 }
 
