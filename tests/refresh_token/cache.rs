@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio_test::assert_pending;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
+use tower_bearer::TokenCache;
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::{Credential, RefreshToken};
-use tower_bearer::{FetchErrorKind, TokenCache};
 
 use crate::support::*;
 
@@ -129,7 +129,8 @@ async fn an_answer_that_comes_after_the_time_limit_is_not_lost() {
         clock.advance(std::time::Duration::from_secs(31));
     };
     let (error, ()) = tokio::join!(cache.token(), late);
-    assert_eq!(error.unwrap_err().kind(), FetchErrorKind::TimedOut);
+    let kind = error.unwrap_err().kind();
+    assert_eq!(kind, tower_bearer::FetchErrorKind::TimedOut);
 
     open.add_permits(2);
     cache.reset_backoff();
