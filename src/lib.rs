@@ -89,6 +89,7 @@
 )]
 
 pub mod cache;
+mod clock;
 mod config;
 pub mod error;
 pub mod future;
@@ -99,6 +100,7 @@ mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
 pub mod origin;
+mod pause;
 pub mod provider;
 pub mod rejection;
 pub mod replay;

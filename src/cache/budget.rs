@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::Instant;
+use crate::clock::Instant;
 
 /// Fetches at once.
 const BURST: u32 = 3;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::clock::{Clock, Instant, Moment};
 use super::flight::{self, Flight, Landing, Outcome};
 use super::freshness::Freshness;
 use super::gate::Gate;
 use super::held::Held;
-use super::pause::is_of_one_key;
 use super::slot::{Slot, State, Witness};
 use super::slots::Slots;
+use crate::clock::{Clock, Instant, Moment};
 use crate::error::{FetchError, FetchErrorKind, discard};
+use crate::pause::is_of_one_key;
 use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::rejection::{Challenge, NotRetriedReason};
 use crate::sync::MutexGuard;

@@ -17,8 +17,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::clock::{Clock, Deadline};
 use super::turns::Turns;
+use crate::clock::{Clock, Deadline};
 use crate::error::{BoxError, FetchError, FetchErrorKind, discard};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::runtime::{self, Handle};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::clock::{Instant, Moment};
+use crate::clock::{Instant, Moment};
 use crate::token::Lifetime;
 
 /// How long before its end a token is replaced, unless set.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::clock::{Clock, Deadline, Instant};
-use super::pause::Pause;
 use super::places::Places;
 use super::turns::Turns;
+use crate::clock::{Clock, Deadline, Instant};
 use crate::error::{FetchError, FetchErrorKind, discard};
+use crate::pause::Pause;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -191,9 +191,9 @@ mod tests {
     use tokio_test::task::spawn;
     use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 
-    use super::super::clock::ManualClock;
     use super::super::places::{GRACE, MAX_CREDIT, PLACES};
     use super::*;
+    use crate::clock::ManualClock;
 
     fn gate() -> (ManualClock, Gate) {
         let clock = ManualClock::new();

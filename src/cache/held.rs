@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-use super::clock::{Instant, Moment};
 use super::freshness::Schedule;
+use crate::clock::{Instant, Moment};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::telemetry::Used;
 use crate::token::AccessToken;

@@ -95,7 +95,6 @@ use crate::token::AccessToken;
 
 mod acquire;
 mod budget;
-pub(crate) mod clock;
 mod engine;
 mod flight;
 mod freshness;
@@ -104,7 +103,6 @@ mod generations;
 mod held;
 #[cfg(all(test, shuttle))]
 mod interleavings;
-mod pause;
 mod places;
 mod slot;
 mod slots;
@@ -115,11 +113,11 @@ pub(crate) use self::engine::{Engine, Verdict};
 pub(crate) use self::held::Held;
 pub(crate) use self::slot::{Slot, Witness};
 
-use self::clock::Clock;
-#[cfg(feature = "test-util")]
-use self::clock::ManualClock;
 use self::freshness::Freshness;
 use self::slots::MAX_KEYS;
+use crate::clock::Clock;
+#[cfg(feature = "test-util")]
+use crate::clock::ManualClock;
 
 /// How long a fetch may take, unless set.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::clock::Instant;
+use crate::clock::Instant;
 
 /// At most so many fetches run at once.
 pub(super) const PLACES: usize = 16;

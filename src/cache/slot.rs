@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arc_swap::Guard;
 
 use super::budget::Budget;
-use super::clock::{Instant, Moment};
 use super::flight::Flight;
 use super::freshness::Schedule;
 use super::generations::Generations;
 use super::held::Held;
-use super::pause::Pause;
+use crate::clock::{Instant, Moment};
+use crate::pause::Pause;
 use crate::provider::TokenRequest;
 use crate::rejection::Challenge;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};

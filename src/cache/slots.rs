@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::clock::Instant;
 use super::slot::Slot;
+use crate::clock::Instant;
 use crate::error::discard;
 use crate::provider::TokenRequest;
 use crate::sync::{HashMap, PoisonError, RwLock};

@@ -1,3 +1,3 @@
 //! For tests of code that uses this crate.
 
-pub use crate::cache::clock::ManualClock;
+pub use crate::clock::ManualClock;

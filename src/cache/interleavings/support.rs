@@ -17,9 +17,9 @@ use shuttle::{Config, Runner};
 pub(super) use shuttle::future::block_on;
 pub(super) use shuttle::thread::spawn;
 
-use super::super::clock::{Clock, ManualClock};
 use super::super::engine::Verdict;
 use super::super::{Acquire, TokenCache, Witness};
+use crate::clock::{Clock, ManualClock};
 use crate::error::{BoxError, FetchError};
 use crate::provider::{BoxTokenProvider, FetchContext, TokenRequest, token_fn};
 use crate::sync::Mutex;

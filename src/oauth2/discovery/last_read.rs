@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::cache::clock::{Clock, Instant};
+use crate::clock::{Clock, Instant};
 use crate::oauth2::error::TokenEndpointError;
 use crate::telemetry;
 
@@ -170,7 +170,7 @@ mod tests {
     use tokio_test::{assert_pending, assert_ready, task};
 
     use super::*;
-    use crate::cache::clock::ManualClock;
+    use crate::clock::ManualClock;
     use crate::oauth2::error::TokenEndpointErrorKind::NotJson;
 
     type Answer = Result<u32, TokenEndpointError>;

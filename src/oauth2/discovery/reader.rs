@@ -11,7 +11,7 @@ use http::{StatusCode, Uri};
 use zeroize::Zeroizing;
 
 use super::document::Expected;
-use crate::cache::clock::{Clock, Deadline};
+use crate::clock::{Clock, Deadline};
 use crate::oauth2::answer::redact::Redactor;
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::Asked;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::Instant;
+use crate::clock::Instant;
 use crate::error::{FetchError, FetchErrorKind};
 
 /// The first pause and the longest, for failures that may pass by themselves.
