@@ -17,11 +17,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use reqwest::{Body, Client, ClientBuilder, redirect};
 use tower_service::Service;
@@ -33,9 +34,17 @@ use tower_service::Service;
 /// # Security
 ///
 /// Errors come without the URL, whose query may hold a key.
+///
+/// reqwest takes proxies from the environment (`HTTP_PROXY`, `HTTPS_PROXY`). What is sent by `https` passes
+/// through one unread. By plain `http` it would be read there, and a metadata server would be that of the
+/// proxy's machine. So a transport made by [`new`](Self::new) sends plain `http` through no proxy. One made
+/// of a [builder](Self::from_builder) or a client does as that says: where it sends plain `http`, set
+/// [`no_proxy`](ClientBuilder::no_proxy).
 #[derive(Clone)]
 pub struct ReqwestTransport {
     client: Client,
+    /// For plain `http`.
+    direct: Client,
 }
 
 impl ReqwestTransport {
@@ -45,7 +54,11 @@ impl ReqwestTransport {
     ///
     /// If TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        Self::from_builder(ClientBuilder::new())
+        let direct = ClientBuilder::new().no_proxy();
+        Ok(Self {
+            client: without_redirects(ClientBuilder::new())?,
+            direct: without_redirects(direct)?,
+        })
     }
 
     /// Makes a client as configured. A redirect policy is replaced by one that follows none.
@@ -54,8 +67,11 @@ impl ReqwestTransport {
     ///
     /// If the configuration is invalid or TLS cannot be set up.
     pub fn from_builder(builder: ClientBuilder) -> Result<Self, reqwest::Error> {
-        let client = builder.redirect(redirect::Policy::none()).build()?;
-        Ok(Self { client })
+        let client = without_redirects(builder)?;
+        Ok(Self {
+            direct: client.clone(),
+            client,
+        })
     }
 
     /// Takes a finished client, of which it cannot be known whether it follows redirects.
@@ -66,8 +82,22 @@ impl ReqwestTransport {
     /// a token endpoint that answers with a redirect can make it post the client secret to any other
     /// server.
     pub fn from_client_that_may_follow_redirects(client: Client) -> Self {
-        Self { client }
+        Self {
+            direct: client.clone(),
+            client,
+        }
     }
+
+    fn client_for(&mut self, uri: &Uri) -> &mut Client {
+        match uri.scheme() == Some(&Scheme::HTTP) {
+            true => &mut self.direct,
+            false => &mut self.client,
+        }
+    }
+}
+
+fn without_redirects(builder: ClientBuilder) -> Result<Client, reqwest::Error> {
+    builder.redirect(redirect::Policy::none()).build()
 }
 
 impl Service<Request<Full<Bytes>>> for ReqwestTransport {
@@ -76,6 +106,11 @@ impl Service<Request<Full<Bytes>>> for ReqwestTransport {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, reqwest::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Which of the two it will be is not known yet.
+        ready!(Service::<reqwest::Request>::poll_ready(
+            &mut self.direct,
+            cx
+        ))?;
         Service::<reqwest::Request>::poll_ready(&mut self.client, cx)
     }
 
@@ -85,7 +120,8 @@ impl Service<Request<Full<Bytes>>> for ReqwestTransport {
             Some(Ok(body)) => body.to_bytes(),
             None => unreachable!("a `Full` body is there at once"),
         });
-        let answer = reqwest::Request::try_from(request).map(|request| self.client.call(request));
+        let client = self.client_for(request.uri());
+        let answer = reqwest::Request::try_from(request).map(|request| client.call(request));
         Box::pin(async move {
             let response = answer?.await.map_err(reqwest::Error::without_url)?;
             Ok(response.into())

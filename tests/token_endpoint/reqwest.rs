@@ -88,3 +88,33 @@ async fn an_error_of_reqwest_does_not_show_the_query() {
     assert_eq!(cause(&error).kind(), Kind::Transport);
     assert!(cause(&error).to_string().contains("connection refused"));
 }
+
+/// Where the test below asks when it is run within itself.
+const TARGET: &str = "TOWER_BEARER_TEST_TARGET";
+
+#[tokio::test]
+async fn plain_http_goes_past_the_proxies_of_the_environment() {
+    if let Ok(url) = std::env::var(TARGET) {
+        let builder = ClientCredentials::builder(url, "me", SECRET);
+        let transport = ReqwestTransport::new().unwrap();
+        assert!(fetch(builder, transport).await.is_ok());
+        return;
+    }
+
+    let proxy = Server::answering(200, TOKEN).await;
+    let server = Server::answering(200, TOKEN).await;
+    // An environment cannot be changed safely but for another process.
+    let name = "reqwest::plain_http_goes_past_the_proxies_of_the_environment";
+    let mut this = tokio::process::Command::new(std::env::current_exe().unwrap());
+    this.args([name, "--exact"])
+        .env(TARGET, server.url())
+        .env("HTTP_PROXY", proxy.url())
+        .env("http_proxy", proxy.url())
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .kill_on_drop(true);
+    let output = this.output().await.unwrap();
+
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!((proxy.received().len(), server.received().len()), (0, 1));
+}
