@@ -1,8 +1,11 @@
 //! A server that echoes what it was sent.
 
+use std::sync::{Arc, Mutex};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use tower_bearer::oauth2::{ClientAuth, ClientCredentials};
+use tower_bearer::oauth2::{Assertion, ClientAuth, ClientCredentials, Credential};
+use tower_bearer::{FetchContext, TokenProvider};
 
 use super::server::{Server, response};
 use super::support::*;
@@ -91,4 +94,48 @@ async fn a_request_that_the_server_echoes_is_shown_without_its_secrets() {
         }
         assert!(shown.contains("[redacted] end"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_parameter_and_the_key_in_a_url_are_cut_out_like_the_secret() {
+    let server = Server::start(|request| {
+        let (uri, form) = (&request.uri, &request.form);
+        response(
+            404,
+            format!("cannot POST {uri} ({form}) for a key hunter2%2Fkey v1"),
+        )
+    })
+    .await;
+    for credential in [Credential::from("s3cret"), Credential::none()] {
+        let url = format!("{}?key=hunter2%2Fquery&v=1", server.url());
+        let builder = ClientCredentials::builder(url, "me", credential)
+            .with_parameter("api_key", "hunter2/key")
+            .with_parameter("v", "v1");
+        let shown = everything(&failure(builder).await);
+
+        let path = "/token?key=[redacted]&v=1";
+        let expected = format!("refused: cannot POST {path} ([redacted]) for a key [redacted] v1");
+        assert!(shown.contains(&expected), "{shown}");
+    }
+}
+
+#[test]
+fn what_an_assertion_is_made_for_is_shown_without_the_key_in_a_url() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&seen);
+    let assertion = Assertion::from_fn(move |cx| {
+        *log.lock().unwrap() = format!("{cx:?}");
+        async { Err("not today".into()) }
+    });
+    let url = "https://id.example.com/token?key=hunter2";
+    let provider = ClientCredentials::builder(url, "me", assertion);
+    let provider = provider.build(hyper()).unwrap();
+    let fetched = futures_executor::block_on(provider.fetch_token(FetchContext::default()));
+
+    assert!(fetched.is_err());
+    let shown = seen.lock().unwrap();
+    assert!(
+        shown.contains("\"me\"") && !shown.contains("hunter2"),
+        "{shown}"
+    );
 }

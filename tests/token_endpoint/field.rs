@@ -1,9 +1,11 @@
 //! Servers in the field that do otherwise than RFC 6749 says.
 
 use http::StatusCode;
-use tower_bearer::error::FetchErrorKind;
-use tower_bearer::oauth2::TokenEndpointErrorKind as Kind;
-use tower_bearer::{TokenCache, TokenRequest};
+use tower_bearer::error::{FetchError, FetchErrorKind};
+use tower_bearer::oauth2::{
+    Assertion, ClientCredentials, Credential, JwtBearer, TokenEndpointErrorKind as Kind,
+};
+use tower_bearer::{FetchContext, TokenCache, TokenProvider, TokenRequest};
 
 use super::server::{Server, response};
 use super::support::*;
@@ -113,4 +115,79 @@ async fn a_scope_that_is_not_granted_pauses_nobody_else() {
     assert_eq!(error.kind(), FetchErrorKind::InvalidRequest);
     assert!(for_scope("stock").token().await.is_ok());
     assert_eq!(server.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_under_the_status_200_is_told_by_its_code_and_quoted_no_further() {
+    for (code, shown) in [
+        ("invalid_client", Some("invalid_client")),
+        ("bad_refresh_token", Some("bad_refresh_token")),
+        ("Bad Token hunter2", None),
+        ("hunter2", None),
+    ] {
+        let body = format!(r#"{{"error":"{code}","error_description":"hunter2"}}"#);
+        let server = Server::answering(200, body).await;
+        let error = failure(client(&server)).await;
+
+        assert_eq!(error.kind(), FetchErrorKind::Denied);
+        assert_eq!(cause(&error).kind(), Kind::Rejected);
+        assert_eq!(cause(&error).error_code(), shown);
+        assert_eq!(cause(&error).error_description(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_believed_reads_what_to_look_at() {
+    let assertion = Assertion::from_fn(|_| async { Ok("e30.e30.sig".to_owned()) });
+    for (credential, advice) in [
+        (
+            Credential::from("s3cret"),
+            "check the client id and secret, and whether",
+        ),
+        (
+            assertion.into(),
+            "check the client id, the key and its id, whom the assertion is for",
+        ),
+        (
+            Credential::tls_certificate(),
+            "that the transport presents this client's certificate",
+        ),
+        (Credential::none(), "whether this client needs no secret"),
+    ] {
+        for body in ["", r#"{"error":"invalid_client"}"#] {
+            let server = Server::answering(401, body).await;
+            let builder = ClientCredentials::builder(server.url(), "me", credential.clone());
+            let text = cause(&failure(builder).await).to_string();
+            assert!(text.contains(advice), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_refused_stands_in_no_other_ones_way() {
+    let server = Server::start(|request| match request.form.contains("bob") {
+        true => response(400, r#"{"error":"invalid_grant"}"#),
+        false => response(200, TOKEN),
+    })
+    .await;
+    let assertion = Assertion::from_fn(|cx| {
+        let tenant = cx.token_request().tenant().map(str::to_owned);
+        async move { Ok(format!("e30.e30.{}", tenant.unwrap_or_default())) }
+    });
+    let builder = JwtBearer::builder(server.url(), assertion.with_tenant_inside());
+    let cache = TokenCache::new(builder.build(hyper()).unwrap());
+    let of = |tenant| cache.for_request(&TokenRequest::default().with_tenant(tenant));
+
+    let error = of("bob").token().await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::InvalidRequest);
+    assert_eq!(cause(&error).error_code(), Some("invalid_grant"));
+    assert!(of("ann").token().await.is_ok());
+
+    // Without a tenant, it is the client's own.
+    let server = Server::answering(400, r#"{"error":"invalid_grant"}"#).await;
+    let assertion = Assertion::from_fn(|_| async { Ok("e30.e30.sig".to_owned()) });
+    let provider = JwtBearer::builder(server.url(), assertion).build(hyper());
+    let fetched = provider.unwrap().fetch_token(FetchContext::default()).await;
+    let error = fetched.unwrap_err().downcast::<FetchError>().unwrap();
+    assert_eq!(error.kind(), FetchErrorKind::Denied);
 }

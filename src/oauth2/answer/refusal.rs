@@ -36,33 +36,21 @@ pub(crate) fn by_status(
     TokenEndpointError::rejected(refusal, concerns)
 }
 
-/// A refusal in an answer that should hold a token: quoted no further than by a code that we know.
+/// A refusal in an answer that should hold a token: quoted no further than by what looks like a code.
 pub(crate) fn under_success(answer: &Answer<'_>) -> TokenEndpointError {
-    let code = answer.text("error");
-    let code = code.as_ref().and_then(|code| known_code(code));
+    let code = answer.text("error").filter(|code| is_code(code));
+    let concerns = concerns(StatusCode::OK, code.as_ref().map(|code| code.as_str()));
     let refusal = Refusal {
-        error: code.map(str::to_owned),
+        error: code.map(|code| code.to_string()),
         ..Refusal::default()
     };
-    TokenEndpointError::rejected(refusal, concerns(StatusCode::OK, code))
+    TokenEndpointError::rejected(refusal, concerns)
 }
 
-fn known_code(code: &str) -> Option<&'static str> {
-    // RFC 6749 §5.2, §4.1.2.1 and RFC 8628 §3.5, which servers send here too, and RFC 8707 §2.
-    const CODES: [&str; 11] = [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "access_denied",
-        "server_error",
-        "temporarily_unavailable",
-        "slow_down",
-        "invalid_target",
-    ];
-    CODES.into_iter().find(|known| *known == code)
+/// Whether a text is of the shape of the codes of RFC 6749 §5.2, and of those that servers have beside them.
+fn is_code(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    (1..=40).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 fn concerns(status: StatusCode, code: Option<&str>) -> FetchErrorKind {

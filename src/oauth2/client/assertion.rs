@@ -51,7 +51,7 @@ pub(crate) struct Inside {
 type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
 /// What an [`Assertion`] is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AssertionContext {
     client_id: Option<Arc<str>>,
     audience: Arc<str>,
@@ -151,6 +151,16 @@ impl AssertionContext {
     /// What token is asked for, defaults included.
     pub fn token_request(&self) -> &TokenRequest {
         &self.token_request
+    }
+}
+
+impl fmt::Debug for AssertionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The audience may be a URL with a key in its query.
+        f.debug_struct("AssertionContext")
+            .field("client_id", &self.client_id)
+            .field("token_request", &self.token_request)
+            .finish_non_exhaustive()
     }
 }
 

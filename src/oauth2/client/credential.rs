@@ -62,6 +62,24 @@ impl Credential {
         matches!(self.inner, Inner::Certificate)
     }
 
+    /// What to look at if the server does not believe it.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.inner {
+            Inner::Secret(_) => {
+                "check the client id and secret, and whether the server wants them sent another way \
+                 (`ClientAuth`)"
+            }
+            Inner::Assertion(_) => {
+                "check the client id, the key and its id, whom the assertion is for \
+                 (`Assertion::with_audience`), and the clock of this machine"
+            }
+            Inner::Certificate => {
+                "check the client id, and that the transport presents this client's certificate"
+            }
+            Inner::None => "check the client id, and whether this client needs no secret",
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
         match &self.inner {
             Inner::Secret(secret) => secret.validate(),

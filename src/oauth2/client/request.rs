@@ -9,6 +9,9 @@ use super::wire::Wire;
 use crate::oauth2::answer::redact::Redactor;
 use crate::provider::PassThrough;
 
+/// What is shorter is no secret, and would blank out other text.
+const SHORTEST_SECRET: usize = 4;
+
 /// One token request: the parameters of the grant and how the client authenticates.
 pub(crate) struct GrantRequest {
     parameters: Vec<(String, Zeroizing<String>)>,
@@ -41,6 +44,14 @@ impl GrantRequest {
         self.parameters.push((name.to_owned(), value));
     }
 
+    /// Adds what the user configured and what may be a secret, for all that is known.
+    pub(crate) fn add_configured(&mut self, name: &str, value: &str) {
+        self.add(name, value);
+        if value.len() >= SHORTEST_SECRET {
+            self.secrets.push(Zeroizing::new(value.to_owned()));
+        }
+    }
+
     /// Sends `credential` by HTTP Basic. It is made of `secret`.
     pub(crate) fn authorize(&mut self, credential: &str, secret: &Zeroizing<String>) {
         self.authorization = Some(basic_header(credential));
@@ -56,9 +67,8 @@ impl GrantRequest {
     pub(crate) fn into_http(self, uri: Uri, wire: &Wire) -> (Request<Full<Bytes>>, Redactor) {
         let body = wire.encoding.encode(&self.parameters);
         let mut secrets = self.secrets;
-        if self.parameters.iter().any(|(name, _)| is_secret(name)) {
-            secrets.push(body.clone());
-        }
+        secrets.push(body.clone());
+        secrets.extend(secrets_of(uri.query().unwrap_or_default()));
 
         let mut request = Request::new(Full::new(Bytes::from_owner(body)));
         *request.method_mut() = wire.method.clone();
@@ -72,6 +82,18 @@ impl GrantRequest {
         }
         (request, Redactor::new(secrets))
     }
+}
+
+/// What a query may hold: keys, as they are and decoded.
+fn secrets_of(query: &str) -> Vec<Zeroizing<String>> {
+    let as_they_are = query.split('&').filter_map(|pair| pair.split_once('='));
+    let as_they_are = as_they_are.map(|(_, value)| value.to_owned());
+    let decoded = form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned());
+    as_they_are
+        .chain(decoded)
+        .filter(|value| value.len() >= SHORTEST_SECRET)
+        .map(Zeroizing::new)
+        .collect()
 }
 
 fn is_secret(name: &str) -> bool {

@@ -98,6 +98,7 @@ impl<T: Transport> TokenClient<T> {
         let answer: Result<_, TokenEndpointError> = fetch.await;
         answer.map_err(|error| {
             let error = self.client.explain(error, endpoint);
+            let error = self.client.concerns(error, wanted);
             self.client.judge(error.at(endpoint.name()))
         })
     }
@@ -204,28 +205,46 @@ impl Client {
         if let Some(audience) = wanted.audience() {
             request.add("audience", audience);
         }
-        let mut parameters: BTreeMap<&str, &str> = BTreeMap::new();
-        let defaults = self.parameters.iter();
-        parameters.extend(defaults.map(|(name, value)| (name.as_str(), value.as_str())));
-        parameters.extend(wanted.parameters());
-        for (name, value) in parameters {
-            request.add(name, value);
+        let mut parameters: BTreeMap<&str, (&str, bool)> = BTreeMap::new();
+        let configured = self.parameters.iter();
+        parameters.extend(configured.map(|(name, value)| (name.as_str(), (value.as_str(), true))));
+        let asked = wanted.parameters();
+        parameters.extend(asked.map(|(name, value)| (name, (value, false))));
+        for (name, (value, is_configured)) in parameters {
+            match is_configured {
+                true => request.add_configured(name, value),
+                false => request.add(name, value),
+            }
         }
         Ok(request)
     }
 
-    /// Says so if the issuer itself says that it does not take the secret in this way.
+    /// Adds to a refusal what the client can do about it.
     fn explain(&self, error: TokenEndpointError, endpoint: &Endpoint) -> TokenEndpointError {
+        let error = match self.id {
+            Some(_) => error.with_advice(self.credential.advice()),
+            None => error,
+        };
         if error.error_code() != Some("invalid_client") || !self.credential.is_secret() {
             return error;
         }
         let method = self.auth.method();
         match endpoint.auth_methods_without(method) {
-            Some(methods) => error.with_text(format!(
+            Some(methods) => error.with_hint(format!(
                 "{method} is not among what the issuer's metadata lists: {}",
                 methods.join(", ")
             )),
             None => error,
+        }
+    }
+
+    /// What a refusal concerns, by what was asked for.
+    fn concerns(&self, error: TokenEndpointError, wanted: &TokenRequest) -> TokenEndpointError {
+        // The assertion was for a tenant, and whoever names one that is none must not stop all others.
+        if wanted.tenant().is_some() && error.error_code() == Some("invalid_grant") {
+            error.concerning(FetchErrorKind::InvalidRequest)
+        } else {
+            error
         }
     }
 

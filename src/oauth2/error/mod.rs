@@ -53,6 +53,9 @@ struct Inner {
     endpoint: Option<Arc<str>>,
     status: Option<StatusCode>,
     refusal: Refusal,
+    /// What to look at if the client is not believed.
+    advice: &'static str,
+    hint: Option<String>,
     content_encoding: Option<&'static str>,
     concerns: FetchErrorKind,
     retry_after: Option<Duration>,
@@ -73,7 +76,7 @@ impl TokenEndpointError {
 
     /// The `error` of RFC 6749 §5.2, such as `invalid_client`.
     ///
-    /// Of an answer with a status of success, only if it is a registered one.
+    /// Of an answer with a status of success, only if it has the shape of one: lower case letters and `_`.
     pub fn error_code(&self) -> Option<&str> {
         self.inner.refusal.error.as_deref()
     }
@@ -120,6 +123,8 @@ impl TokenEndpointError {
                 endpoint: None,
                 status: None,
                 refusal: Refusal::default(),
+                advice: "check the client, if the server wants one, and what the token is asked for by",
+                hint: None,
                 content_encoding: None,
                 concerns: kind.concerns(),
                 retry_after: None,
@@ -145,6 +150,17 @@ impl TokenEndpointError {
     /// `text` is ours, or was cleaned.
     pub(crate) fn with_text(mut self, text: String) -> Self {
         self.inner.refusal.text = Some(text);
+        self
+    }
+
+    pub(crate) fn with_advice(mut self, advice: &'static str) -> Self {
+        self.inner.advice = advice;
+        self
+    }
+
+    /// `hint` is ours.
+    pub(crate) fn with_hint(mut self, hint: String) -> Self {
+        self.inner.hint = Some(hint);
         self
     }
 
@@ -221,15 +237,25 @@ impl fmt::Display for TokenEndpointError {
             )?;
         }
         inner.refusal.fmt(f)?;
-        if inner.asked == Asked::TokenEndpoint {
-            f.write_str(inner.refusal.hint())?;
+        if inner.kind != TokenEndpointErrorKind::Rejected {
+            return Ok(());
         }
-        let may_be_ours =
-            inner.asked == Asked::TokenEndpoint || inner.concerns == FetchErrorKind::Denied;
-        if inner.kind == TokenEndpointErrorKind::Rejected && may_be_ours {
-            f.write_str(inner.asked.advice(inner.refusal.is_silent()))?;
+        if let Some(hint) = &inner.hint {
+            write!(f, ": {hint}")?;
         }
-        Ok(())
+        match inner.asked {
+            Asked::TokenEndpoint if inner.refusal.is_silent() => {
+                write!(f, " and did not say why; {}, and the URL", inner.advice)
+            }
+            Asked::TokenEndpoint if self.error_code() == Some("invalid_client") => {
+                write!(f, "; {}", inner.advice)
+            }
+            Asked::TokenEndpoint => f.write_str(inner.refusal.hint()),
+            asked if inner.concerns == FetchErrorKind::Denied => {
+                f.write_str(asked.advice(inner.refusal.is_silent()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

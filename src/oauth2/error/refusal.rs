@@ -15,13 +15,9 @@ impl Refusal {
         self.error.is_none() && self.text.is_none()
     }
 
-    /// What to do about it, at a token endpoint.
+    /// What to do about it, at a token endpoint that believes the client.
     pub(super) fn hint(&self) -> &'static str {
         match self.error.as_deref() {
-            Some("invalid_client") => {
-                "; check the client id and secret, and whether the server wants them sent another way \
-                 (`ClientAuth`)"
-            }
             Some("unauthorized_client" | "unsupported_grant_type") => {
                 "; this grant must be enabled for this client"
             }

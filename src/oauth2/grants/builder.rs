@@ -103,6 +103,9 @@ impl<G: Grant> GrantBuilder<G> {
 
     /// Sets a further parameter of every token request.
     ///
+    /// Its value may be a secret: if it has four bytes or more, it is cut out of what a server says before
+    /// that becomes part of an error.
+    ///
     /// What the grant sets itself or has a method for here cannot be set by it.
     #[must_use]
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
