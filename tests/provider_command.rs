@@ -200,14 +200,15 @@ async fn an_output_that_is_no_token_is_described_and_not_quoted() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_parser_are_reachable_and_not_in_our_text() {
+async fn the_words_of_a_parser_are_to_be_asked_for_and_in_no_chain_of_errors() {
     let command =
         sh("echo abc").with_output_parsed_by(|text| Err(format!("hunter2 {text}").into()));
     let error = fetch(command).await.unwrap_err();
 
     let reason = reason(&error);
     assert!(!format!("{reason} {reason:?}").contains("hunter2"));
-    assert_eq!(reason.source().unwrap().to_string(), "hunter2 abc");
+    assert!(reason.source().is_none());
+    assert_eq!(reason.parser_error().unwrap().to_string(), "hunter2 abc");
 }
 
 #[test]

@@ -218,6 +218,37 @@ async fn what_is_in_the_file_is_never_quoted() {
 }
 
 #[tokio::test]
+async fn the_words_of_a_parser_are_to_be_asked_for_and_in_no_chain_of_errors() {
+    let volume = Volume::with("abc");
+    let file = FileToken::new(volume.token())
+        .with_content_parsed_by(|text| Err(format!("hunter2 {text}").into()));
+    let error = cache(file).0.token().await.unwrap_err();
+
+    let reason = reason(&error);
+    assert!(!format!("{reason} {reason:?}").contains("hunter2"));
+    assert!(reason.source().is_none());
+    assert_eq!(reason.parser_error().unwrap().to_string(), "hunter2 abc");
+}
+
+#[tokio::test]
+async fn a_parser_that_panics_at_half_a_file_leaves_the_last_token_in_use() {
+    let mut volume = Volume::with("token=one");
+    let file = FileToken::new(volume.token()).with_content_parsed_by(|text| {
+        let (_, token) = text.split_once('=').expect("hunter2");
+        Ok(AccessToken::new(token)?)
+    });
+    let (cache, clock) = cache(file);
+    assert_eq!(text(&cache).await, "one");
+
+    volume.replace("tok");
+    clock.advance(secs(60));
+    assert_eq!(text(&cache).await, "one");
+    volume.replace("token=two");
+    clock.advance(secs(60));
+    assert_eq!(text(&cache).await, "two");
+}
+
+#[tokio::test]
 async fn a_directory_is_an_error_and_so_is_a_pipe_that_nobody_writes_to() {
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");

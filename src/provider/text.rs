@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, discard};
 use crate::token::{AccessToken, InvalidToken};
 
 /// What is read at most, in bytes. Servers take far less in a header.
@@ -21,6 +22,7 @@ pub(super) enum NoToken {
     Invalid(InvalidToken),
     /// The parser refused it, in words that are not ours.
     NotParsed(BoxError),
+    ParserPanicked,
 }
 
 /// Makes a token of `text`, without the white space at either end.
@@ -36,17 +38,35 @@ pub(super) fn parse(text: &[u8], parser: Option<&Parser>) -> Result<AccessToken,
         return Err(NoToken::Empty);
     }
     match parser {
-        Some(parser) => parser(text).map_err(NoToken::NotParsed),
+        // One that panics at what is half written is no reason to give up the last token.
+        Some(parser) => match catch_unwind(AssertUnwindSafe(|| parser(text))) {
+            Ok(parsed) => parsed.map_err(NoToken::NotParsed),
+            Err(payload) => {
+                discard(payload);
+                Err(NoToken::ParserPanicked)
+            }
+        },
         None => AccessToken::new(text).map_err(NoToken::Invalid),
     }
 }
 
 impl NoToken {
+    /// Not the parser's error, which may quote the token: whoever logs an error logs its sources.
     pub(super) fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Invalid(error) => Some(error),
+            Self::NotParsed(_)
+            | Self::ParserPanicked
+            | Self::TooLarge
+            | Self::NotText
+            | Self::Empty => None,
+        }
+    }
+
+    pub(super) fn parser_error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match self {
             Self::NotParsed(error) => Some(&**error),
-            Self::TooLarge | Self::NotText | Self::Empty => None,
+            _ => None,
         }
     }
 }
@@ -59,6 +79,7 @@ impl fmt::Display for NoToken {
             Self::Empty => "is empty",
             Self::Invalid(_) => "is not a token that can be sent in a header",
             Self::NotParsed(_) => "is not what its parser expects",
+            Self::ParserPanicked => "made its parser panic",
         })
     }
 }
@@ -111,8 +132,18 @@ mod tests {
         assert_eq!(token.expose_secret(), "abc");
         let error = parse(b"hunter2", Some(&parser)).expect_err("refused");
         assert_eq!(error.to_string(), "is not what its parser expects");
-        assert_eq!(error.source().unwrap().to_string(), "not hunter2");
+        assert!(error.source().is_none());
+        assert_eq!(error.parser_error().unwrap().to_string(), "not hunter2");
         assert!(matches!(parse(b"\n", Some(&parser)), Err(NoToken::Empty)));
+    }
+
+    #[test]
+    fn a_parser_that_panics_has_made_no_token_and_its_words_are_dropped() {
+        let parser: Parser = Arc::new(|text| panic!("not {text}"));
+
+        let error = parse(b"hunter2", Some(&parser)).expect_err("no token");
+        assert_eq!(error.to_string(), "made its parser panic");
+        assert!(error.source().is_none() && error.parser_error().is_none());
     }
 
     impl fmt::Debug for NoToken {

@@ -62,6 +62,19 @@ impl CommandTokenError {
         &self.stderr
     }
 
+    /// What the parser that [`with_output_parsed_by`](super::CommandToken::with_output_parsed_by) was given said, if it made no token of the output.
+    ///
+    /// # Security
+    ///
+    /// It is no [`source`](Error::source) of this error, and so in no log of a chain of errors, since it may
+    /// quote the token, as the errors of `serde_json` do. It is for a person who looks for what is wrong.
+    pub fn parser_error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match &self.why {
+            Why::NoToken(why) => why.parser_error(),
+            _ => None,
+        }
+    }
+
     /// With the kind that tells how long to stay away.
     pub(super) fn into_box_error(self) -> BoxError {
         match &self.why {

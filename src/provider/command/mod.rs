@@ -117,8 +117,28 @@ impl CommandToken {
 
     /// Has `parser` make a token of what the command prints, trimmed, if that is not the token itself.
     ///
-    /// An error of `parser` is reachable through [`source`](std::error::Error::source) and not part of our
-    /// text.
+    /// A parser that panics is one that fails.
+    ///
+    /// # Security
+    ///
+    /// An error of `parser` is part of none of our texts and no [`source`](std::error::Error::source) of our
+    /// error: it is to be had from [`CommandTokenError::parser_error`] alone. It had better not quote what it
+    /// was given all the same, as `serde_json` does in its errors.
+    ///
+    #[cfg_attr(feature = "oauth2", doc = "```")]
+    #[cfg_attr(not(feature = "oauth2"), doc = "```ignore")]
+    /// use serde_json::Value;
+    /// use tower_bearer::AccessToken;
+    /// use tower_bearer::provider::CommandToken;
+    ///
+    /// let provider = CommandToken::new("print-token").with_arg("--json").with_output_parsed_by(|text| {
+    ///     // Without serde's error, which may quote the token.
+    ///     let json: Value = serde_json::from_str(text).map_err(|_| "no JSON")?;
+    ///     let token = json["access_token"].as_str().ok_or("no access_token")?;
+    ///     Ok(AccessToken::new(token)?)
+    /// });
+    /// # let _ = provider;
+    /// ```
     #[must_use]
     pub fn with_output_parsed_by(
         mut self,

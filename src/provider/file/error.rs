@@ -47,6 +47,19 @@ impl FileTokenError {
             Why::NotAFile | Why::NoToken(_) => None,
         }
     }
+
+    /// What the parser that [`with_content_parsed_by`](super::FileToken::with_content_parsed_by) was given said, if it made no token of the content.
+    ///
+    /// # Security
+    ///
+    /// It is no [`source`](Error::source) of this error, and so in no log of a chain of errors, since it may
+    /// quote the token, as the errors of `serde_json` do. It is for a person who looks for what is wrong.
+    pub fn parser_error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match &self.why {
+            Why::NoToken(why) => why.parser_error(),
+            _ => None,
+        }
+    }
 }
 
 impl From<io::Error> for Why {
