@@ -49,6 +49,8 @@ pub struct FetchError {
 #[derive(Clone)]
 struct Inner {
     kind: FetchErrorKind,
+    /// Whether no issuer was asked: what is missing is on this machine.
+    is_local: bool,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -124,10 +126,22 @@ impl FetchError {
         Self {
             inner: Arc::new(Inner {
                 kind,
+                is_local: false,
                 retry_after: None,
                 source: None,
             }),
         }
+    }
+
+    /// States that no issuer was asked, so that our text blames none.
+    pub(crate) fn local(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_local = true;
+        self
+    }
+
+    /// Whether the failure [is one of this machine](Self::local).
+    pub(crate) fn is_local(&self) -> bool {
+        self.inner.is_local
     }
 
     /// Takes what a provider returned: its own `FetchError`, or anything else as the source of one.
@@ -148,6 +162,15 @@ impl FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.inner.kind {
+            FetchErrorKind::Unavailable if self.inner.is_local => {
+                "no access token: it cannot be had now from where it is kept on this machine"
+            }
+            FetchErrorKind::Denied if self.inner.is_local => {
+                "no access token: there is none where it is kept on this machine"
+            }
+            FetchErrorKind::InvalidRequest if self.inner.is_local => {
+                "no access token: the one that is kept on this machine is not what was asked for"
+            }
             FetchErrorKind::Unavailable => "no access token: the issuer is unavailable",
             FetchErrorKind::Denied => {
                 "no access token: the issuer refuses this client; check its credentials and account"
@@ -246,6 +269,22 @@ mod tests {
 
         assert_eq!(error.kind(), FetchErrorKind::Denied);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn no_issuer_is_blamed_for_what_is_missing_on_this_machine() {
+        let kinds = [
+            FetchError::denied("x"),
+            FetchError::unavailable("x"),
+            FetchError::invalid_request("x"),
+        ];
+        for error in kinds {
+            assert!(error.to_string().contains("the issuer"), "{error}");
+            let kind = error.kind();
+            let error = error.local().with_retry_after(Duration::from_secs(7));
+            assert!(!error.to_string().contains("issuer"), "{error}");
+            assert_eq!(error.kind(), kind);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use tower_bearer::error::BoxError;
-use tower_bearer::provider::{Chain, ChainError, TokenProviderExt};
+use tower_bearer::provider::{Chain, ChainError, EnvToken, TokenProviderExt};
 use tower_bearer::{
     AccessToken, FetchContext, FetchError, FetchErrorKind, TokenProvider, TokenRequest,
 };
@@ -154,6 +154,24 @@ fn if_all_fail_each_is_named_with_its_kind_and_without_its_words() {
     let cause: &FetchError = reason.source().unwrap().downcast_ref().unwrap();
     assert_eq!(cause.kind(), FetchErrorKind::Unavailable);
     assert_eq!(cause.source().unwrap().to_string(), "hunter2");
+}
+
+#[test]
+fn no_issuer_is_blamed_if_none_was_asked() {
+    let unset = || EnvToken::new("TOKEN_THAT_IS_NOT_SET");
+    let chain = Chain::new("a", unset()).or("b", unset());
+    let error = fetch(&chain, FetchContext::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no access token: there is none where it is kept on this machine"
+    );
+
+    let asks_one = unset().fallback(bad(|| FetchError::denied("x").into()).0);
+    let error = fetch(&asks_one, FetchContext::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no access token: the issuer refuses this client; check its credentials and account"
+    );
 }
 
 #[test]

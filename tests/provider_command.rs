@@ -164,6 +164,7 @@ async fn a_command_that_is_not_there_or_may_not_be_run_needs_somebody_to_act() {
     ] {
         let error = fetch(CommandToken::new(&program)).await.unwrap_err();
         assert_eq!(error.kind(), FetchErrorKind::Denied);
+        assert!(!error.to_string().contains("issuer"), "{error}");
         assert_eq!(
             reason(&error).to_string(),
             format!("token command {program:?} cannot be run: {expected}")

@@ -277,6 +277,10 @@ fn a_variable_that_is_not_set_is_an_error_that_names_it() {
     let error = now(cache.token()).unwrap_err();
 
     assert_eq!(error.kind(), FetchErrorKind::Denied);
+    assert_eq!(
+        error.to_string(),
+        "no access token: there is none where it is kept on this machine"
+    );
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<EnvTokenError>());
     assert_eq!(

@@ -170,6 +170,10 @@ async fn a_file_that_is_not_there_yet_is_looked_for_again_a_second_later() {
     let error = cache.token().await.unwrap_err();
     assert_eq!(error.kind(), FetchErrorKind::Unavailable);
     assert_eq!(
+        error.to_string(),
+        "no access token: it cannot be had now from where it is kept on this machine"
+    );
+    assert_eq!(
         reason(&error).io_error_kind(),
         Some(io::ErrorKind::NotFound)
     );

@@ -57,7 +57,7 @@ impl TokenProvider for EnvToken {
         _: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
         let token = self.parse(std::env::var_os(&self.name));
-        future::ready(token.map_err(|error| FetchError::denied(error).into()))
+        future::ready(token.map_err(|error| FetchError::denied(error).local().into()))
     }
 }
 

@@ -48,11 +48,13 @@ impl ChainError {
         // left alone by `Member`.
         let retry_after = asked.min().flatten();
         let kind = self.decisive().map(FetchError::kind);
+        let is_local = self.failures().all(|(_, error)| error.is_local());
         let error = match kind {
             Some(FetchErrorKind::Denied | FetchErrorKind::Closed) => FetchError::denied(self),
             Some(FetchErrorKind::InvalidRequest) => FetchError::invalid_request(self),
             _ => FetchError::unavailable(self),
         };
+        let error = if is_local { error.local() } else { error };
         match retry_after {
             Some(after) => error.with_retry_after(after),
             None => error,

@@ -78,8 +78,10 @@ impl CommandTokenError {
     /// With the kind that tells how long to stay away.
     pub(super) fn into_box_error(self) -> BoxError {
         match &self.why {
-            Why::NotStarted(error) if is_temporary(error) => FetchError::unavailable(self).into(),
-            Why::NotStarted(_) => FetchError::denied(self).into(),
+            Why::NotStarted(error) if is_temporary(error) => {
+                FetchError::unavailable(self).local().into()
+            }
+            Why::NotStarted(_) => FetchError::denied(self).local().into(),
             // The kind is then `Other`.
             _ => self.into(),
         }

@@ -215,7 +215,7 @@ impl TokenProvider for FileToken {
             }
             Err(error) => self
                 .kept(cx.rejected_token(), Moment::now())
-                .ok_or_else(|| FetchError::unavailable(error).into()),
+                .ok_or_else(|| FetchError::unavailable(error).local().into()),
         }
     }
 }
