@@ -12,7 +12,7 @@ use tokio_test::task::spawn;
 use tower_bearer::provider::{CommandToken, CommandTokenError};
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{
-    AccessToken, FetchContext, FetchError, FetchErrorKind, TokenCache, TokenProvider,
+    AccessToken, FetchContext, FetchError, FetchErrorKind, TokenCache, TokenProvider, TokenRequest,
 };
 
 use self::line::{Line, make_pipe};
@@ -132,6 +132,20 @@ async fn a_command_that_fails_is_an_error_with_its_status_and_without_its_words(
     );
     assert!(!format!("{reason:?} {error:?} {error}").contains("hunter"));
     assert!(reason.source().is_none());
+}
+
+#[tokio::test]
+async fn for_a_tenant_nothing_is_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ran");
+    let cache = TokenCache::new(sh(r#"echo x > "$0"; echo abc"#).with_arg(&path));
+    let of_tenant = cache.for_request(&TokenRequest::default().with_tenant("t"));
+
+    let error = of_tenant.token().await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::InvalidRequest);
+    assert!(!path.exists());
+    cache.token().await.unwrap();
+    assert!(path.exists());
 }
 
 #[tokio::test]

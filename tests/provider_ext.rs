@@ -269,6 +269,35 @@ fn debug_shows_nothing_of_what_is_wrapped() {
     );
 }
 
+#[test]
+fn a_provider_of_one_token_has_none_for_a_tenant_unless_it_is_left_out() {
+    let fixed = StaticToken::new(token("hunter2", 3600));
+    let of_tenant = || FetchContext::new(TokenRequest::default().with_tenant("t").with_scope("s"));
+    // One that is set wherever these tests run.
+    let variable = EnvToken::new("CARGO_PKG_NAME");
+
+    let errors = [
+        now(fixed.fetch_token(of_tenant())).unwrap_err(),
+        now(variable.fetch_token(of_tenant())).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(kind(&error), FetchErrorKind::InvalidRequest);
+        assert_eq!(
+            error.to_string(),
+            "no access token: the one that is kept on this machine is not what was asked for"
+        );
+        assert_eq!(
+            error.source().unwrap().to_string(),
+            "this provider has one token and knows no tenants; `map_request` can leave the tenant out"
+        );
+    }
+    let scope = FetchContext::new(TokenRequest::default().with_scope("s"));
+    now(fixed.fetch_token(scope.clone())).unwrap();
+    now(variable.fetch_token(scope)).unwrap();
+    let for_all = fixed.map_request(|_| TokenRequest::default());
+    now(for_all.fetch_token(of_tenant())).unwrap();
+}
+
 // --- Environment variables
 
 #[test]

@@ -14,7 +14,7 @@ use tower_bearer::rejection::{NotRetried, NotRetriedReason};
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{
     AccessToken, BearerAuthLayer, FetchContext, FetchError, FetchErrorKind, TokenCache,
-    TokenProvider,
+    TokenProvider, TokenRequest,
 };
 
 use self::volume::Volume;
@@ -266,6 +266,18 @@ async fn a_directory_is_an_error_and_so_is_a_pipe_that_nobody_writes_to() {
             format!("token file {path:?} is not a regular file, which could be read again")
         );
     }
+}
+
+#[tokio::test]
+async fn the_token_in_a_file_is_no_tenants() {
+    let volume = Volume::with("one");
+    let (cache, _) = mounted(&volume);
+    let of_tenant = cache.for_request(&TokenRequest::default().with_tenant("t"));
+
+    let error = of_tenant.token().await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::InvalidRequest);
+    // It pauses nobody else.
+    assert_eq!(text(&cache).await, "one");
 }
 
 #[tokio::test]

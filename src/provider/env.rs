@@ -6,7 +6,7 @@ use std::future::{self, Future};
 use zeroize::Zeroizing;
 
 use super::text::{self, NoToken};
-use super::{FetchContext, TokenProvider};
+use super::{FetchContext, TokenProvider, refuse_tenant};
 use crate::error::{BoxError, FetchError};
 use crate::token::AccessToken;
 
@@ -14,7 +14,7 @@ use crate::token::AccessToken;
 ///
 /// White space at either end is trimmed. The token is taken not to expire; the variable is read again
 /// after a 401, and by [`TokenCache::refresh`](crate::TokenCache::refresh). If it has not changed, the
-/// request is not sent again, since the token would be the same. Whatever a
+/// request is not sent again, since the token would be the same. Whatever scopes or audience a
 /// [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
 ///
 /// ```
@@ -27,7 +27,9 @@ use crate::token::AccessToken;
 /// # Errors
 ///
 /// A fetch fails with an [`EnvTokenError`], of the kind [`Denied`](crate::FetchErrorKind::Denied): the
-/// environment of a process hardly gets better by itself.
+/// environment of a process hardly gets better by itself. One that asks for a tenant's token fails with the
+/// kind [`InvalidRequest`](crate::FetchErrorKind::InvalidRequest), and nothing is read:
+/// [`map_request`](super::TokenProviderExt::map_request) can leave the tenant out.
 #[derive(Clone, Debug)]
 pub struct EnvToken {
     name: String,
@@ -54,10 +56,13 @@ impl EnvToken {
 impl TokenProvider for EnvToken {
     fn fetch_token(
         &self,
-        _: FetchContext,
+        cx: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
-        let token = self.parse(std::env::var_os(&self.name));
-        future::ready(token.map_err(|error| FetchError::denied(error).local().into()))
+        let token = refuse_tenant(&cx).and_then(|()| {
+            let token = self.parse(std::env::var_os(&self.name));
+            token.map_err(|error| FetchError::denied(error).local())
+        });
+        future::ready(token.map_err(Into::into))
     }
 }
 

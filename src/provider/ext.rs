@@ -43,6 +43,12 @@ pub trait TokenProviderExt: TokenProvider + Sized {
 
     /// Asks `other` for the same, if this one has no token: see [`Chain`](super::Chain), which this is the
     /// short form of.
+    ///
+    /// # Security
+    ///
+    /// Both should stand for the same identity, with the same permissions: a server can bring about by a 401
+    /// that the other is asked. One that has a single token gives it whatever scopes or audience are
+    /// asked for.
     fn fallback<P: TokenProvider>(self, other: P) -> Fallback<Self, P> {
         Fallback::new(self, other)
     }
@@ -79,6 +85,15 @@ pub trait TokenProviderExt: TokenProvider + Sized {
     /// # let provider = tower_bearer::token_fn(|_| async { Err("not today".into()) });
     ///
     /// let provider = provider.map_request(|request| request.with_audience("https://api.example.com"));
+    /// ```
+    ///
+    /// Or by nothing at all, where one token is for every tenant:
+    ///
+    /// ```
+    /// use tower_bearer::TokenRequest;
+    /// use tower_bearer::provider::{EnvToken, TokenProviderExt};
+    ///
+    /// let provider = EnvToken::new("API_TOKEN").map_request(|_| TokenRequest::default());
     /// ```
     fn map_request<F>(self, f: F) -> MapRequest<Self, F>
     where

@@ -43,7 +43,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::error::{BoxError, FetchErrorKind};
+use crate::error::{BoxError, FetchError, FetchErrorKind};
 use crate::token::{AccessToken, Lifetime};
 
 mod boxed;
@@ -117,6 +117,18 @@ impl<P: TokenProvider> TokenProvider for Arc<P> {
         cx: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
         P::fetch_token(self, cx)
+    }
+}
+
+/// What a provider says that has one token, whatever is asked for, if a tenant's is: that of another must
+/// not be sent on its behalf.
+fn refuse_tenant(cx: &FetchContext) -> Result<(), FetchError> {
+    match cx.token_request().tenant() {
+        None => Ok(()),
+        Some(_) => Err(FetchError::invalid_request(
+            "this provider has one token and knows no tenants; `map_request` can leave the tenant out",
+        )
+        .local()),
     }
 }
 

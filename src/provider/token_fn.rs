@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::{self, Future};
 use std::time::SystemTime;
 
-use super::{FetchContext, TokenProvider};
+use super::{FetchContext, TokenProvider, refuse_tenant};
 use crate::error::BoxError;
 use crate::token::{AccessToken, Lifetime};
 
@@ -54,7 +54,14 @@ impl<F> fmt::Debug for TokenFn<F> {
 /// A provider that has one token and no way to get another.
 ///
 /// A lifetime counts from when the provider is made, and a token of unknown lifetime is taken not to
-/// expire. After a 401 the request is not sent again, since the token would be the same.
+/// expire. After a 401 the request is not sent again, since the token would be the same. Whatever scopes or
+/// audience a [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
+///
+/// # Errors
+///
+/// A fetch that asks for a tenant's token fails with the kind
+/// [`InvalidRequest`](crate::FetchErrorKind::InvalidRequest).
+/// [`map_request`](super::TokenProviderExt::map_request) can leave the tenant out.
 #[derive(Clone, Debug)]
 pub struct StaticToken {
     token: AccessToken,
@@ -78,9 +85,10 @@ impl StaticToken {
 impl TokenProvider for StaticToken {
     fn fetch_token(
         &self,
-        _: FetchContext,
+        cx: FetchContext,
     ) -> impl Future<Output = Result<AccessToken, BoxError>> + Send {
-        future::ready(Ok(self.token.clone()))
+        let token = refuse_tenant(&cx).map(|()| self.token.clone());
+        future::ready(token.map_err(Into::into))
     }
 }
 

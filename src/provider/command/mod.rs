@@ -13,7 +13,7 @@ pub use self::error::CommandTokenError;
 use self::error::Why;
 use self::running::{Ended, Running};
 use super::text::{self, NoToken, Parser};
-use super::{FetchContext, TokenProvider};
+use super::{FetchContext, TokenProvider, refuse_tenant};
 use crate::error::{BoxError, discard};
 use crate::token::{AccessToken, Lifetime};
 
@@ -29,8 +29,8 @@ mod running;
 /// is waited for no longer than a second.
 ///
 /// A command that has printed its token may do so again until that token ends. After a 401, if it prints
-/// the same, the request is not sent again. Whatever a [`TokenRequest`](crate::TokenRequest) asks for, it is this
-/// token.
+/// the same, the request is not sent again. Whatever scopes or audience a
+/// [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +49,9 @@ mod running;
 /// A fetch fails with a [`CommandTokenError`]. Its kind is [`Denied`](crate::FetchErrorKind::Denied) if there
 /// is no such command or it may not be run, [`Unavailable`](crate::FetchErrorKind::Unavailable) if the system
 /// cannot run any now, and else [`Other`](crate::FetchErrorKind::Other), since a command does not say
-/// why it fails.
+/// why it fails. A fetch that asks for a tenant's token fails with the kind
+/// [`InvalidRequest`](crate::FetchErrorKind::InvalidRequest), and nothing is run:
+/// [`map_request`](super::TokenProviderExt::map_request) can leave the tenant out.
 ///
 /// It needs a tokio runtime with `enable_io`. Without a runtime a fetch fails. On one without I/O it fails too, but
 /// the command has been started then and is left to itself.
@@ -197,7 +199,8 @@ impl CommandToken {
 }
 
 impl TokenProvider for CommandToken {
-    async fn fetch_token(&self, _: FetchContext) -> Result<AccessToken, BoxError> {
+    async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+        refuse_tenant(&cx)?;
         self.run().await.map_err(CommandTokenError::into_box_error)
     }
 }

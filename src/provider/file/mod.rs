@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 pub use self::error::FileTokenError;
 use self::error::Why;
 use super::text::{self, Parser};
-use super::{FetchContext, TokenProvider, has_ended};
+use super::{FetchContext, TokenProvider, has_ended, refuse_tenant};
 use crate::error::{BoxError, FetchError};
 use crate::token::{AccessToken, Lifetime};
 
@@ -47,7 +47,8 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 /// server rejected it.
 ///
 /// The file is read on tokio's threads for blocking work, where there is a runtime, and else where the
-/// fetch is driven. Whatever a [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
+/// fetch is driven. Whatever scopes or audience a
+/// [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
 ///
 /// ```
 /// use tower_bearer::TokenCache;
@@ -60,7 +61,9 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// A fetch fails with a [`FileTokenError`], always of the kind
 /// [`Unavailable`](crate::FetchErrorKind::Unavailable): whoever writes the file may be about to, and to
-/// look again costs no issuer anything.
+/// look again costs no issuer anything. One that asks for a tenant's token fails with the kind
+/// [`InvalidRequest`](crate::FetchErrorKind::InvalidRequest), and nothing is read:
+/// [`map_request`](super::TokenProviderExt::map_request) can leave the tenant out.
 ///
 /// [projected service account token]: https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
 pub struct FileToken {
@@ -206,6 +209,7 @@ impl FileToken {
 
 impl TokenProvider for FileToken {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+        refuse_tenant(&cx)?;
         let began = Moment::now();
         match self.read().await {
             Ok(token) => {
