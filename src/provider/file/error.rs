@@ -3,6 +3,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::read::NotRead;
 use crate::provider::text::NoToken;
 
 /// There is no token in a file.
@@ -34,8 +35,7 @@ pub struct FileTokenError {
 }
 
 pub(super) enum Why {
-    Io(io::Error),
-    NotAFile,
+    NotRead(NotRead),
     NoToken(NoToken),
 }
 
@@ -43,8 +43,8 @@ impl FileTokenError {
     /// What the system says of why the file cannot be read, if that is why.
     pub fn io_error_kind(&self) -> Option<io::ErrorKind> {
         match &self.why {
-            Why::Io(error) => Some(error.kind()),
-            Why::NotAFile | Why::NoToken(_) => None,
+            Why::NotRead(NotRead::Io(error)) => Some(error.kind()),
+            Why::NotRead(NotRead::NotAFile) | Why::NoToken(_) => None,
         }
     }
 
@@ -62,17 +62,11 @@ impl FileTokenError {
     }
 }
 
-impl From<io::Error> for Why {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 impl fmt::Display for FileTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "token file {:?} ", self.path)?;
         match &self.why {
-            Why::Io(error) => {
+            Why::NotRead(NotRead::Io(error)) => {
                 write!(f, "cannot be read: {}", error.kind())?;
                 f.write_str(match error.kind() {
                     io::ErrorKind::NotFound => "; is it mounted, and has it been written yet?",
@@ -80,7 +74,9 @@ impl fmt::Display for FileTokenError {
                     _ => "",
                 })
             }
-            Why::NotAFile => f.write_str("is not a regular file, which could be read again"),
+            Why::NotRead(NotRead::NotAFile) => {
+                f.write_str("is not a regular file, which could be read again")
+            }
             Why::NoToken(why) => why.fmt(f),
         }
     }
@@ -98,8 +94,8 @@ impl fmt::Debug for FileTokenError {
 impl Error for FileTokenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.why {
-            Why::Io(error) => Some(error),
-            Why::NotAFile => None,
+            Why::NotRead(NotRead::Io(error)) => Some(&**error),
+            Why::NotRead(NotRead::NotAFile) => None,
             Why::NoToken(why) => why.source(),
         }
     }

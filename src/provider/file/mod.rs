@@ -1,16 +1,11 @@
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_timer::Delay;
-use futures_util::future::{Either, select};
-use tokio::runtime::Handle;
-
 pub use self::error::FileTokenError;
 use self::error::Why;
+use self::read::Reader;
 use super::text::{self, Parser};
 use super::{FetchContext, TokenProvider, has_ended, refuse_tenant};
 use crate::error::{BoxError, FetchError};
@@ -31,9 +26,6 @@ const MIN_REREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a token is used after it was last read, unless set: the shortest life of a Kubernetes token.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// A read that takes longer has failed.
-const READ_LIMIT: Duration = Duration::from_secs(10);
-
 /// A provider that takes the token from a file which somebody else keeps up to date, such as a
 /// Kubernetes [projected service account token].
 ///
@@ -46,8 +38,9 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 /// token that was in it is used: for [ten minutes](Self::with_last_kept_for), unless it has ended or a
 /// server rejected it.
 ///
-/// The file is read on tokio's threads for blocking work, where there is a runtime, and else where the
-/// fetch is driven. Whatever scopes or audience a
+/// The file is read on a thread of its own, so that a file system which hangs holds up neither a runtime nor
+/// its end; a read that takes more than ten seconds has failed. There is one such thread at a time: fetches
+/// that find one wait for it to end before the file is read again. No runtime is needed. Whatever scopes or audience a
 /// [`TokenRequest`](crate::TokenRequest) asks for, it is this token.
 ///
 /// ```
@@ -67,7 +60,7 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// [projected service account token]: https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
 pub struct FileToken {
-    path: Arc<PathBuf>,
+    reader: Arc<Reader>,
     reread_after: Duration,
     kept_for: Duration,
     parser: Option<Parser>,
@@ -91,7 +84,7 @@ impl FileToken {
     /// Takes the token from the file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
-            path: Arc::new(path.into()),
+            reader: Arc::new(Reader::new(path.into())),
             reread_after: REREAD_AFTER,
             kept_for: KEPT_FOR,
             parser: None,
@@ -159,23 +152,12 @@ impl FileToken {
 
     async fn read(&self) -> Result<AccessToken, FileTokenError> {
         let error = |why| FileTokenError {
-            path: PathBuf::clone(&self.path),
+            path: self.reader.path().to_owned(),
             why,
         };
-        let bytes = match Handle::try_current() {
-            Ok(runtime) => {
-                let path = Arc::clone(&self.path);
-                let reading = runtime.spawn_blocking(move || read::read(&path));
-                match select(pin!(reading), Delay::new(READ_LIMIT)).await {
-                    Either::Left((Ok(bytes), _)) => bytes,
-                    // The runtime is being shut down. A fetch outlives it.
-                    Either::Left((Err(_), _)) => read::read(&self.path),
-                    Either::Right(_) => Err(Why::Io(io::ErrorKind::TimedOut.into())),
-                }
-            }
-            Err(_) => read::read(&self.path),
-        };
-        let token = text::parse(&bytes.map_err(error)?, self.parser.as_ref());
+        let bytes = self.reader.content().await;
+        let bytes = bytes.map_err(|not_read| error(not_read.into()))?;
+        let token = text::parse(&bytes, self.parser.as_ref());
         token.map_err(|why| error(Why::NoToken(why)))
     }
 
@@ -261,7 +243,7 @@ impl Moment {
 impl fmt::Debug for FileToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileToken")
-            .field("path", &self.path)
+            .field("path", &self.reader.path())
             .field("reread_after", &self.reread_after)
             .finish_non_exhaustive()
     }
