@@ -17,6 +17,7 @@
 //! | access token rejected and request not sent again | warn | `reason`: a `rejections_total` outcome |
 //! | request to an origin that is not allowed was sent without an access token | warn | |
 //! | authorization server metadata not read again, the last is used | warn | |
+//! | token file not read again, its last token is used | warn | |
 //! | access token used | trace | `age`, `remaining`, `stale` |
 //!
 //! # Metrics (feature `metrics`)
@@ -167,6 +168,12 @@ fn suppressed(cause: &'static str) {
 pub(crate) fn metadata_not_read_again() {
     #[cfg(feature = "tracing")]
     tracing::warn!("authorization server metadata not read again, the last is used");
+}
+
+/// The last token that was in a file stands in for one that cannot be read now.
+pub(crate) fn file_token_not_read_again() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("token file not read again, its last token is used");
 }
 
 /// A token goes onto a request, or to a caller.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::error::{BoxError, FetchError};
-use tower_bearer::provider::StaticToken;
-use tower_bearer::{AccessToken, BearerAuthLayer, TokenProvider, token_fn};
+use tower_bearer::provider::{FileToken, StaticToken};
+use tower_bearer::{AccessToken, BearerAuthLayer, FetchContext, TokenProvider, token_fn};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
@@ -109,7 +109,6 @@ async fn metadata_that_cannot_be_read_again_is_told_without_the_servers_text() {
 
     use bytes::Bytes;
     use http_body_util::Full;
-    use tower_bearer::FetchContext;
     use tower_bearer::oauth2::{ClientCredentials, Issuer};
 
     let log = Log::default();
@@ -135,6 +134,25 @@ async fn metadata_that_cannot_be_read_again_is_told_without_the_servers_text() {
     let told = "authorization server metadata not read again, the last is used";
     assert!(log.text().contains(told), "{}", log.text());
     assert!(!log.text().contains("hunter2"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_while_its_last_token_is_used_is_told_without_its_path() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hunter2");
+    std::fs::write(&path, "hunter2").unwrap();
+    let file = FileToken::new(&path);
+
+    file.fetch_token(FetchContext::default()).await.unwrap();
+    assert_eq!(log.text(), "");
+    std::fs::remove_file(&path).unwrap();
+    file.fetch_token(FetchContext::default()).await.unwrap();
+    assert_eq!(
+        log.text(),
+        "message=token file not read again, its last token is used\n"
+    );
 }
 
 #[tokio::test]

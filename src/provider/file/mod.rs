@@ -9,6 +9,7 @@ use self::read::Reader;
 use super::text::{self, Parser};
 use super::{FetchContext, TokenProvider, has_ended, refuse_tenant};
 use crate::error::{BoxError, FetchError};
+use crate::telemetry;
 use crate::token::{AccessToken, Lifetime};
 
 mod error;
@@ -36,7 +37,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 ///
 /// While the file cannot be read, or holds no token, as may be while it is being replaced, the last
 /// token that was in it is used: for [ten minutes](Self::with_last_kept_for), unless it has ended or a
-/// server rejected it.
+/// server rejected it. Each time there is an [event](crate::telemetry).
 ///
 /// The file is read on a thread of its own, so that a file system which hangs holds up neither a runtime nor
 /// its end; a read that takes more than ten seconds has failed. There is one such thread at a time: fetches
@@ -199,9 +200,13 @@ impl TokenProvider for FileToken {
                 self.keep(token.clone(), began);
                 Ok(reread_within(token, self.reread_after, began.wall))
             }
-            Err(error) => self
-                .kept(cx.rejected_token(), Moment::now())
-                .ok_or_else(|| FetchError::unavailable(error).local().into()),
+            Err(error) => match self.kept(cx.rejected_token(), Moment::now()) {
+                Some(token) => {
+                    telemetry::file_token_not_read_again();
+                    Ok(token)
+                }
+                None => Err(FetchError::unavailable(error).local().into()),
+            },
         }
     }
 }
