@@ -108,7 +108,7 @@ fn a_token_that_has_ended_leads_to_the_next_provider() {
         |token| token.with_expires_in(Duration::ZERO),
     ];
     for end in ends {
-        let ended = || good("a").0.map_token(end);
+        let ended = || good("a").0.map_token(move |token| Ok(end(token)));
         let chain = Chain::new("a", ended()).or("b", good("b").0);
         assert_eq!(fetch(&chain, FetchContext::default()).unwrap(), "b");
 

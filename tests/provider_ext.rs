@@ -26,7 +26,7 @@ use self::support::{at_once, issuer, now, secs, token};
 #[path = "cache/support.rs"]
 mod support;
 
-type F = fn(AccessToken) -> AccessToken;
+type F = fn(AccessToken) -> Result<AccessToken, BoxError>;
 type G = fn(TokenRequest) -> TokenRequest;
 assert_impl_all!(Timeout<StaticToken>: TokenProvider, Clone);
 assert_impl_all!(Retry<StaticToken>: TokenProvider, Clone);
@@ -201,7 +201,7 @@ fn the_token_can_be_changed_and_an_error_is_left_alone() {
         _ => Err(io::Error::other("x").into()),
     });
     let provider = provider.map_token(move |token| {
-        token.with_header(name.clone(), HeaderValue::from_static("billing"))
+        Ok(token.with_header(name.clone(), HeaderValue::from_static("billing")))
     });
 
     let got = now(provider.fetch_token(FetchContext::default())).unwrap();
@@ -212,6 +212,15 @@ fn the_token_can_be_changed_and_an_error_is_left_alone() {
     );
     let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
     assert!(error.is::<io::Error>());
+}
+
+#[test]
+fn a_token_can_be_refused_with_an_error_that_says_what_kind_of_failure_that_is() {
+    let (provider, _) = at_once(|_, _| Ok(token("a", 3600)));
+    let provider = provider.map_token(|_| Err(FetchError::denied("not of this account").into()));
+
+    let error = now(provider.fetch_token(FetchContext::default())).unwrap_err();
+    assert_eq!(kind(&error), FetchErrorKind::Denied);
 }
 
 #[test]
@@ -239,7 +248,7 @@ fn all_of_them_together_are_a_provider_like_any_other() {
         .timeout(secs(5))
         .retry(3)
         .map_request(|request| request.with_scope("x"))
-        .map_token(|token| token)
+        .map_token(Ok)
         .fallback(EnvToken::new("TOKEN_THAT_IS_NOT_SET"))
         .boxed();
 
@@ -254,7 +263,7 @@ fn debug_shows_nothing_of_what_is_wrapped() {
         format!("{:?}", secret().timeout(secs(5))),
         format!("{:?}", secret().retry(3)),
         format!("{:?}", secret().fallback(secret())),
-        format!("{:?}", secret().map_token(|token| token)),
+        format!("{:?}", secret().map_token(Ok)),
         format!("{:?}", secret().map_request(|request| request)),
     ];
     assert_eq!(

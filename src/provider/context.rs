@@ -36,8 +36,36 @@ impl FetchContext {
         self
     }
 
-    /// Asks for something else, for the same reason.
-    pub(super) fn map_request(mut self, f: impl FnOnce(TokenRequest) -> TokenRequest) -> Self {
+    /// Asks for something else, for the same reason: for a provider that wraps another.
+    ///
+    /// The token is kept under what was asked for in the first place, so `f` must make the same of the same.
+    /// [`TokenProviderExt::map_request`](super::TokenProviderExt::map_request) is the short form.
+    ///
+    /// ```
+    /// use tower_bearer::error::BoxError;
+    /// use tower_bearer::{AccessToken, FetchContext, TokenProvider};
+    ///
+    /// /// Has one issuer for each tenant.
+    /// struct PerTenant<P> {
+    ///     a: P,
+    ///     b: P,
+    /// }
+    ///
+    /// impl<P: TokenProvider> TokenProvider for PerTenant<P> {
+    ///     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
+    ///         let (issuer, audience) = match cx.token_request().tenant() {
+    ///             Some("a") => (&self.a, "https://a.example.com"),
+    ///             Some("b") => (&self.b, "https://b.example.com"),
+    ///             _ => return Err("no such tenant".into()),
+    ///         };
+    ///         // What was rejected, and why, is passed on as it is.
+    ///         let cx = cx.map_request(|request| request.with_audience(audience));
+    ///         issuer.fetch_token(cx).await
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn map_request(mut self, f: impl FnOnce(TokenRequest) -> TokenRequest) -> Self {
         self.request = f(self.request);
         self
     }

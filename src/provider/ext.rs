@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::{BoxTokenProvider, Fallback, MapRequest, MapToken, Retry, Timeout};
 use super::{TokenProvider, TokenRequest};
+use crate::error::BoxError;
 use crate::token::AccessToken;
 
 /// What can be put around any [`TokenProvider`], as `tower::ServiceExt` has it for services.
@@ -54,7 +55,7 @@ pub trait TokenProviderExt: TokenProvider + Sized {
     }
 
     /// Changes the token that comes out, such as by a header that is to go with it, or by a lifetime that
-    /// is known better.
+    /// is known better; or refuses it by an error, with which the fetch fails.
     ///
     /// A token of another text is one that this provider does not know as
     /// [rejected](super::FetchContext::rejected_token), should it keep tokens itself.
@@ -65,12 +66,12 @@ pub trait TokenProviderExt: TokenProvider + Sized {
     ///
     /// let project = HeaderName::from_static("x-goog-user-project");
     /// let provider = FileToken::new("token").map_token(move |token| {
-    ///     token.with_header(project.clone(), HeaderValue::from_static("billing"))
+    ///     Ok(token.with_header(project.clone(), HeaderValue::from_static("billing")))
     /// });
     /// ```
     fn map_token<F>(self, f: F) -> MapToken<Self, F>
     where
-        F: Fn(AccessToken) -> AccessToken + Send + Sync + 'static,
+        F: Fn(AccessToken) -> Result<AccessToken, BoxError> + Send + Sync + 'static,
     {
         MapToken::new(self, f)
     }

@@ -20,10 +20,10 @@ impl<P, F> MapToken<P, F> {
 impl<P, F> TokenProvider for MapToken<P, F>
 where
     P: TokenProvider,
-    F: Fn(AccessToken) -> AccessToken + Send + Sync + 'static,
+    F: Fn(AccessToken) -> Result<AccessToken, BoxError> + Send + Sync + 'static,
 {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
-        self.provider.fetch_token(cx).await.map(&self.f)
+        self.provider.fetch_token(cx).await.and_then(&self.f)
     }
 }
 
