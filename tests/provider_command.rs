@@ -61,6 +61,29 @@ async fn the_environment_is_that_of_this_process_and_what_is_added() {
 }
 
 #[tokio::test]
+async fn the_environment_can_be_cleared_of_all_but_what_is_added_before_or_after() {
+    let command = CommandToken::new("/bin/sh")
+        .with_args(["-c", r#"echo "$A:$B:$CARGO_PKG_NAME""#])
+        .with_env("A", "a")
+        .with_env_cleared()
+        .with_env("B", "b");
+    assert_eq!(fetch(command).await.unwrap(), "a:b:");
+}
+
+#[tokio::test]
+async fn a_command_runs_in_the_directory_that_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "abc").unwrap();
+    let command = CommandToken::new("cat").with_arg("token");
+
+    let there = command.clone().with_current_dir(dir.path());
+    assert_eq!(fetch(there).await.unwrap(), "abc");
+    // The clone is another, and there is no such file where the tests run.
+    let error = fetch(command).await.unwrap_err();
+    assert_eq!(reason(&error).status().unwrap().code(), Some(1));
+}
+
+#[tokio::test]
 async fn a_command_that_asks_for_input_gets_none() {
     assert_eq!(fetch(sh("cat; echo abc")).await.unwrap(), "abc");
 }
@@ -184,6 +207,20 @@ async fn a_command_that_is_not_there_or_may_not_be_run_needs_somebody_to_act() {
             format!("token command {program:?} cannot be run: {expected}")
         );
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_not_taken_for_a_program_that_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = sh("echo abc").with_current_dir(dir.path().join("hunter2"));
+    let error = fetch(command).await.unwrap_err();
+
+    assert_eq!(error.kind(), FetchErrorKind::Denied);
+    assert_eq!(
+        reason(&error).to_string(),
+        "token command \"sh\" cannot be run: there is no such directory as `with_current_dir` names, or it \
+         may not be entered"
+    );
 }
 
 #[tokio::test]

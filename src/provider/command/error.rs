@@ -37,6 +37,8 @@ pub struct CommandTokenError {
 pub(super) enum Why {
     NoRuntime,
     NotStarted(io::Error),
+    /// The directory to run it in is none.
+    NoDirectory,
     /// Its output could not be read, or its end not be awaited.
     Broken(io::Error),
     Failed(ExitStatus),
@@ -81,7 +83,7 @@ impl CommandTokenError {
             Why::NotStarted(error) if is_temporary(error) => {
                 FetchError::unavailable(self).local().into()
             }
-            Why::NotStarted(_) => FetchError::denied(self).local().into(),
+            Why::NotStarted(_) | Why::NoDirectory => FetchError::denied(self).local().into(),
             // The kind is then `Other`.
             _ => self.into(),
         }
@@ -116,6 +118,10 @@ impl fmt::Display for CommandTokenError {
                     _ => "",
                 })
             }
+            Why::NoDirectory => f.write_str(
+                "cannot be run: there is no such directory as `with_current_dir` names, or it may not \
+                 be entered",
+            ),
             Why::Broken(error) => write!(f, "could not be followed to its end: {}", error.kind()),
             Why::Failed(status) => {
                 write!(f, "failed ({status})")?;
@@ -143,7 +149,7 @@ impl Error for CommandTokenError {
         match &self.why {
             Why::NotStarted(error) | Why::Broken(error) => Some(error),
             Why::NoToken(why) => why.source(),
-            Why::NoRuntime | Why::Failed(_) => None,
+            Why::NoRuntime | Why::NoDirectory | Why::Failed(_) => None,
         }
     }
 }

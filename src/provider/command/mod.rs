@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ mod running;
 /// A provider that runs a command and takes the token from its standard output, such as
 /// `gcloud auth print-access-token`.
 ///
-/// The command is run at every fetch, without a shell, with the environment of this process and what
-/// [`with_env`](Self::with_env) adds; its standard input is empty. White space at either end of the output is
+/// The command is run at every fetch, without a shell, with the environment of this process, unless
+/// [cleared](Self::with_env_cleared), and what [`with_env`](Self::with_env) adds; its standard input is empty. White space at either end of the output is
 /// trimmed. Up to 64 KiB are read. Once the command has ended, an output that something it started keeps open
 /// is waited for no longer than a second.
 ///
@@ -43,6 +44,15 @@ mod running;
 ///     .with_lifetime(Duration::from_secs(300));
 /// let tokens = TokenCache::new(gcloud);
 /// ```
+///
+/// # Nobody to ask
+///
+/// It is for commands that ask nobody. On Unix the command has a process group of its own, in the background of
+/// a terminal: one that asks for a password on `/dev/tty` is stopped by the system and hangs until the time
+/// limit, and Ctrl-C at that terminal ends this process and not the command, which goes when its fetch is dropped.
+/// Many commands have an option or a variable that makes them fail instead of asking.
+///
+/// On Windows, a command that is a script is to be named in full, such as `gcloud.cmd`.
 ///
 /// # Errors
 ///
@@ -65,10 +75,13 @@ mod running;
 ///
 /// Arguments can be seen by every user of the machine: what is secret goes into the environment. Only the
 /// program appears in texts of ours, and what the command prints appears in none.
+#[derive(Clone)]
 pub struct CommandToken {
     program: OsString,
     args: Vec<OsString>,
+    env_cleared: bool,
     env: Vec<(OsString, Zeroizing<String>)>,
+    current_dir: Option<PathBuf>,
     lifetime: Option<Duration>,
     parser: Option<Parser>,
 }
@@ -79,7 +92,9 @@ impl CommandToken {
         Self {
             program: program.into(),
             args: Vec::new(),
+            env_cleared: false,
             env: Vec::new(),
+            current_dir: None,
             lifetime: None,
             parser: None,
         }
@@ -103,6 +118,41 @@ impl CommandToken {
     #[must_use]
     pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), Zeroizing::new(value.into())));
+        self
+    }
+
+    /// Keeps the environment of this process from the command, which then has what
+    /// [`with_env`](Self::with_env) sets, before or after, and nothing else.
+    ///
+    /// Many commands need `HOME`, or `PATH` to find others. The `PATH` in which `program` itself is found
+    /// is then the one that is set, if any; a full path is best.
+    ///
+    /// # Security
+    ///
+    /// The environment often holds secrets that are none of the command's business.
+    ///
+    /// ```
+    /// use tower_bearer::provider::CommandToken;
+    ///
+    /// let helper = CommandToken::new("/usr/local/bin/print-token")
+    ///     .with_env_cleared()
+    ///     .with_env("HOME", "/var/lib/app")
+    ///     .with_current_dir("/var/lib/app");
+    /// # let _ = helper;
+    /// ```
+    #[must_use]
+    pub fn with_env_cleared(mut self) -> Self {
+        self.env_cleared = true;
+        self
+    }
+
+    /// Runs the command in the directory `path`; in that of this process unless set.
+    ///
+    /// A `program` that is a relative path is best made an absolute one, since systems differ in which of the two
+    /// directories it is taken to be in.
+    #[must_use]
+    pub fn with_current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(path.into());
         self
     }
 
@@ -153,6 +203,12 @@ impl CommandToken {
     fn start(&self) -> Result<Running, Why> {
         Handle::try_current().map_err(|_| Why::NoRuntime)?;
         let mut command = Command::new(&self.program);
+        if self.env_cleared {
+            command.env_clear();
+        }
+        if let Some(path) = &self.current_dir {
+            command.current_dir(path);
+        }
         command
             .args(&self.args)
             .envs(self.env.iter().map(|(name, value)| (name, value.as_str())))
@@ -164,7 +220,12 @@ impl CommandToken {
         command.process_group(0);
         // It panics on a runtime without I/O, and there is no other way to ask.
         match catch_unwind(AssertUnwindSafe(|| command.spawn())) {
-            Ok(child) => child.map(Running::new).map_err(Why::NotStarted),
+            Ok(Ok(child)) => Ok(Running::new(child)),
+            // The system's error is the same as for a program that is not there.
+            Ok(Err(_)) if self.current_dir.as_ref().is_some_and(|dir| !dir.is_dir()) => {
+                Err(Why::NoDirectory)
+            }
+            Ok(Err(error)) => Err(Why::NotStarted(error)),
             Err(payload) => {
                 discard(payload);
                 Err(Why::NoRuntime)
