@@ -1,115 +1,398 @@
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::FetchError;
-use crate::provider::{FetchContext, TokenProvider};
+use crate::clock::{Clock, Instant};
+use crate::error::{FetchError, discard};
+use crate::pause::{Pause, is_of_one_key};
+use crate::provider::{FetchContext, TokenProvider, TokenRequest};
 use crate::token::AccessToken;
 
 /// What an issuer may ask for with `Retry-After` (RFC 9110 §10.2.3) at most, as in the cache.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// One provider of several, which is left alone while its issuer wants to be.
+/// How many rejected tokens are remembered, one a key. To forget one costs a needless 401.
+const MAX_REJECTED: usize = 1024;
+
+/// One provider of several, which is left alone after a failure, and whose rejected tokens do not come back.
 ///
-/// The cache sees to that where there is one provider. Of this one's failure it may never hear.
+/// The cache sees to both where there is one provider. Of this one's failures it may never hear, and of its
+/// tokens it hears no more once another's is in use.
 pub(super) struct Member<P> {
     provider: P,
-    away: Mutex<Option<Away>>,
+    clock: Clock,
+    state: Mutex<State>,
 }
 
-#[derive(Clone)]
-struct Away {
-    until: Instant,
-    error: FetchError,
+#[derive(Default)]
+struct State {
+    pause: Pause,
+    /// Until when its issuer asked to be left alone.
+    asked_until: Option<Instant>,
+    /// Whether somebody asks whether it works again.
+    is_probed: bool,
+    /// By key, the keyed hash of a token that was rejected, after which another provider had one.
+    rejected: HashMap<TokenRequest, u64>,
 }
+
+pub(super) enum Answer {
+    Token(AccessToken),
+    /// The token that was rejected.
+    Again(AccessToken),
+    Failed(FetchError),
+    /// It was not asked, because of this failure earlier.
+    LeftAlone(FetchError),
+}
+
+/// Asks whether it works again. Dropping it lets another do so.
+struct Probe<'a>(&'a Mutex<State>);
 
 impl<P: TokenProvider> Member<P> {
     pub(super) fn new(provider: P) -> Self {
-        Self {
-            provider,
-            away: Mutex::new(None),
+        Self::with_clock(provider, Clock::System)
+    }
+
+    /// Asks, unless it is to be left alone.
+    pub(super) async fn ask(&self, cx: &FetchContext) -> Answer {
+        match self.enter(self.clock.now()) {
+            Ok(_probe) => self.fetch(cx).await,
+            Err(refusal) => refusal,
         }
     }
 
-    pub(super) async fn ask(&self, cx: FetchContext) -> Result<AccessToken, FetchError> {
-        if let Some(error) = self.refusal(Instant::now()) {
-            return Err(error);
+    /// Asks, unless its issuer wants to be left alone.
+    pub(super) async fn ask_all_the_same(&self, cx: &FetchContext) -> Answer {
+        match self.lock().asked_refusal(self.clock.now()) {
+            None => {}
+            Some(refusal) => return refusal,
         }
-        let result = self.provider.fetch_token(cx).await;
-        result.map_err(|error| {
-            let error = FetchError::from_provider(error);
-            self.note(&error, Instant::now());
-            error
-        })
+        self.fetch(cx).await
+    }
+
+    async fn fetch(&self, cx: &FetchContext) -> Answer {
+        let began = self.clock.now();
+        match self.provider.fetch_token(cx.clone()).await {
+            Ok(token) => {
+                self.answered(began);
+                self.judge(cx, token)
+            }
+            Err(error) => {
+                let error = FetchError::from_provider(error);
+                match is_of_one_key(&error) {
+                    true => self.answered(began),
+                    false => self.failed(began, &error),
+                }
+                Answer::Failed(error)
+            }
+        }
     }
 }
 
 impl<P> Member<P> {
-    /// The last failure, if it still keeps us away.
-    fn refusal(&self, now: Instant) -> Option<FetchError> {
-        let away = self.lock().clone()?;
-        let left = away.until.checked_duration_since(now)?;
-        (!left.is_zero()).then(|| away.error.with_retry_after(left))
-    }
-
-    fn note(&self, error: &FetchError, now: Instant) {
-        let Some(asked) = error.retry_after() else {
-            return;
-        };
-        let away = Away {
-            until: now + asked.min(MAX_RETRY_AFTER),
-            error: error.clone(),
-        };
-        // Dropped outside of the lock: the destructor of an error is not ours.
-        let _replaced = self.replace(away);
-    }
-
-    /// A shorter time does not cut a longer one short. Returns what is to be dropped.
-    fn replace(&self, away: Away) -> Option<Away> {
-        let mut held = self.lock();
-        match &*held {
-            Some(longer) if longer.until > away.until => Some(away),
-            _ => held.replace(away),
+    fn with_clock(provider: P, clock: Clock) -> Self {
+        Self {
+            provider,
+            clock,
+            state: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Away>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Another provider had a token in place of this one's that was rejected: while this one has no other, it
+    /// is passed over for what `cx` asks for.
+    pub(super) fn pass_over(&self, cx: &FetchContext) {
+        let (request, Some(rejected)) = (cx.token_request(), cx.rejected_token()) else {
+            return;
+        };
+        let mut state = self.lock();
+        if state.rejected.len() >= MAX_REJECTED && !state.rejected.contains_key(request) {
+            // Any of them: they are in no order.
+            if let Some(other) = state.rejected.keys().next().cloned() {
+                state.rejected.remove(&other);
+            }
+        }
+        let hash = rejected.keyed_hash();
+        state.rejected.insert(request.clone(), hash);
     }
+
+    fn judge(&self, cx: &FetchContext, token: AccessToken) -> Answer {
+        if cx.rejected_token() == Some(&token) {
+            return Answer::Again(token);
+        }
+        let mut state = self.lock();
+        match state.rejected.get(cx.token_request()) {
+            Some(rejected) if *rejected == token.keyed_hash() => {
+                let error = "a server rejected its token, and it has no other";
+                Answer::Failed(FetchError::denied(error).local())
+            }
+            Some(_) => {
+                state.rejected.remove(cx.token_request());
+                Answer::Token(token)
+            }
+            None => Answer::Token(token),
+        }
+    }
+
+    /// After a failure, one at a time finds out whether it is over.
+    fn enter(&self, now: Instant) -> Result<Option<Probe<'_>>, Answer> {
+        let mut state = self.lock();
+        if let Some(refusal) = state.refusal(now) {
+            return Err(refusal);
+        }
+        if !state.pause.is_failing() {
+            return Ok(None);
+        }
+        state.is_probed = true;
+        Ok(Some(Probe(&self.state)))
+    }
+
+    fn answered(&self, began: Instant) {
+        let over = self.lock().pause.succeed(began);
+        // Outside of the lock: the destructor of an error is not ours.
+        discard(over);
+    }
+
+    fn failed(&self, began: Instant, error: &FetchError) {
+        let now = self.clock.now();
+        let replaced = {
+            let mut state = self.lock();
+            if let Some(asked) = error.retry_after() {
+                let until = now.after(asked.min(MAX_RETRY_AFTER));
+                // A shorter time does not cut a longer one short.
+                state.asked_until = state.asked_until.max(Some(until));
+            }
+            state.pause.fail(began, now, error.clone())
+        };
+        discard(replaced);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    fn refusal(&self, now: Instant) -> Option<Answer> {
+        if let Some(refusal) = self.asked_refusal(now) {
+            return Some(refusal);
+        }
+        let (error, until) = self.last_failure()?;
+        (now < until || self.is_probed).then(|| Answer::LeftAlone(error.clone()))
+    }
+
+    /// While the issuer asked to be left alone.
+    fn asked_refusal(&self, now: Instant) -> Option<Answer> {
+        let until = self.asked_until.filter(|until| now < *until)?;
+        let (error, _) = self.last_failure()?;
+        let error = error.clone().with_retry_after(until.since(now));
+        Some(Answer::Failed(error))
+    }
+
+    /// The one that no success has followed, and the end of its pause, which may be over.
+    fn last_failure(&self) -> Option<(&FetchError, Instant)> {
+        self.pause.at(Instant::from_nanos(0))
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        lock(self.0).is_probed = false;
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_executor::block_on;
+    use tokio_test::task::spawn;
+
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::error::BoxError;
+    use crate::provider::token_fn;
+
+    type Answers = fn(usize) -> Result<AccessToken, BoxError>;
+
+    /// A provider that answers by the number of the call, from zero.
+    struct Scripted(Answers, AtomicUsize);
+
+    impl TokenProvider for Scripted {
+        async fn fetch_token(&self, _: FetchContext) -> Result<AccessToken, BoxError> {
+            self.0(self.1.fetch_add(1, Ordering::SeqCst))
+        }
+    }
+
+    fn member(answers: Answers) -> (Member<Scripted>, ManualClock) {
+        let clock = ManualClock::new();
+        let provider = Scripted(answers, AtomicUsize::new(0));
+        let member = Member::with_clock(provider, Clock::Manual(clock.clone()));
+        (member, clock)
+    }
+
+    impl Member<Scripted> {
+        fn ask_now(&self) -> Answer {
+            block_on(self.ask(&FetchContext::default()))
+        }
+
+        fn calls(&self) -> usize {
+            self.provider.1.load(Ordering::SeqCst)
+        }
+    }
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    fn left(member: &Member<()>, at: Instant) -> Option<Duration> {
-        member.refusal(at)?.retry_after()
+    fn down(_: usize) -> Result<AccessToken, BoxError> {
+        Err(FetchError::unavailable("down").into())
     }
 
-    fn asks_for(seconds: u64) -> FetchError {
-        FetchError::unavailable("x").with_retry_after(secs(seconds))
+    fn left(member: &Member<Scripted>) -> Option<Duration> {
+        match member.ask_now() {
+            Answer::Failed(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn who_has_failed_is_left_alone_for_a_pause_that_grows_as_that_of_the_cache() {
+        let (member, clock) = member(down);
+        for _ in 0..3600 {
+            match member.ask_now() {
+                Answer::Failed(error) | Answer::LeftAlone(error) => {
+                    assert_eq!(error.to_string(), FetchError::unavailable("").to_string());
+                }
+                Answer::Token(_) | Answer::Again(_) => panic!("it has none"),
+            }
+            clock.advance(secs(1));
+        }
+        assert!((20..50).contains(&member.calls()), "{}", member.calls());
+    }
+
+    #[test]
+    fn a_success_ends_the_pauses() {
+        let (member, clock) = member(|call| match call {
+            0..=9 => down(call),
+            _ => Ok(AccessToken::new("a")?),
+        });
+        for _ in 0..10 {
+            member.ask_now();
+            clock.advance(secs(180));
+        }
+        assert!(matches!(member.ask_now(), Answer::Token(_)));
+        assert!(matches!(member.ask_now(), Answer::Token(_)));
+        assert_eq!(member.calls(), 12);
+    }
+
+    #[test]
+    fn what_concerns_one_key_keeps_nobody_away() {
+        let (member, _) = member(|_| Err(FetchError::invalid_request("x").into()));
+        for _ in 0..5 {
+            assert!(matches!(member.ask_now(), Answer::Failed(_)));
+        }
+        assert_eq!(member.calls(), 5);
+    }
+
+    #[test]
+    fn it_can_be_asked_all_the_same_unless_its_issuer_wants_to_be_left_alone() {
+        let cx = FetchContext::default();
+        let (failing, _) = member(down);
+        failing.ask_now();
+        assert!(matches!(failing.ask_now(), Answer::LeftAlone(_)));
+        block_on(failing.ask_all_the_same(&cx));
+        assert_eq!(failing.calls(), 2);
+
+        let (asks, _) = member(|_| Err(FetchError::denied("x").with_retry_after(secs(9)).into()));
+        asks.ask_now();
+        block_on(asks.ask_all_the_same(&cx));
+        assert_eq!(asks.calls(), 1);
     }
 
     #[test]
     fn an_issuer_is_left_alone_for_as_long_as_it_asked_and_an_hour_at_most() {
-        let now = Instant::now();
-        for (asked, kept) in [(10, 10), (3600, 3600), (u64::MAX, 3600)] {
-            let member = Member {
-                provider: (),
-                away: Mutex::new(None),
-            };
-            member.note(&asks_for(asked), now);
-            assert_eq!(left(&member, now), Some(secs(kept)));
-            assert_eq!(left(&member, now + secs(kept - 1)), Some(secs(1)));
-            assert_eq!(left(&member, now + secs(kept)), None);
+        const CASES: [(Answers, u64); 3] = [
+            (|_| Err(asks_for(100)), 100),
+            (|_| Err(asks_for(3600)), 3600),
+            (|_| Err(asks_for(u64::MAX)), 3600),
+        ];
+        fn asks_for(seconds: u64) -> BoxError {
+            let error = FetchError::unavailable("x");
+            error.with_retry_after(secs(seconds)).into()
+        }
+        for (answers, kept) in CASES {
+            let (member, clock) = member(answers);
+            member.ask_now();
+            assert_eq!(left(&member), Some(secs(kept)));
+            clock.advance(secs(kept - 1));
+            assert_eq!(left(&member), Some(secs(1)));
 
             // Answers of requests that were under way together.
-            member.note(&asks_for(1), now);
-            member.note(&FetchError::denied("x"), now);
-            assert_eq!(left(&member, now), Some(secs(kept)));
+            let began = member.clock.now();
+            member.failed(
+                began,
+                &FetchError::unavailable("x").with_retry_after(Duration::ZERO),
+            );
+            member.failed(began, &FetchError::unavailable("x"));
+            assert_eq!(left(&member), Some(secs(1)));
+            assert_eq!(member.calls(), 1);
+
+            clock.advance(secs(3));
+            member.ask_now();
+            assert_eq!(member.calls(), 2);
         }
+    }
+
+    #[test]
+    fn after_a_failure_one_at_a_time_finds_out_whether_it_is_over() {
+        let clock = ManualClock::new();
+        let hangs = token_fn(|_| std::future::pending());
+        let member = Member::with_clock(hangs, Clock::Manual(clock.clone()));
+        let cx = FetchContext::default();
+        member.failed(clock.now(), &FetchError::unavailable("x"));
+        clock.advance(secs(1));
+
+        for _ in 0..2 {
+            let mut probe = spawn(member.ask(&cx));
+            assert!(probe.poll().is_pending());
+            let other = block_on(member.ask(&cx));
+            assert!(matches!(other, Answer::LeftAlone(_)));
+            // Dropped, it leaves room for the next.
+        }
+    }
+
+    #[test]
+    fn a_probe_that_panics_leaves_room_for_the_next() {
+        let (member, clock) = member(|call| match call {
+            0 => down(call),
+            1 => panic!("boom"),
+            _ => Ok(AccessToken::new("a")?),
+        });
+        member.ask_now();
+        clock.advance(secs(1));
+        let asked = std::panic::AssertUnwindSafe(|| member.ask_now());
+        assert!(std::panic::catch_unwind(asked).is_err());
+
+        assert!(matches!(member.ask_now(), Answer::Token(_)));
+    }
+
+    #[test]
+    fn no_more_than_so_many_rejected_tokens_are_remembered() {
+        let (member, _) = member(|_| Ok(AccessToken::new("a")?));
+        let rejected = |key: usize| {
+            let request = TokenRequest::default().with_scope(&key.to_string());
+            FetchContext::new(request).with_rejected_token(AccessToken::new("a").unwrap())
+        };
+        for key in 0..MAX_REJECTED + 5 {
+            member.pass_over(&rejected(key));
+            member.pass_over(&rejected(key));
+        }
+        assert_eq!(member.lock().rejected.len(), MAX_REJECTED);
+        // The last one is among them.
+        let cx = FetchContext::new(rejected(MAX_REJECTED + 4).token_request().clone());
+        assert!(matches!(block_on(member.ask(&cx)), Answer::Failed(_)));
     }
 }

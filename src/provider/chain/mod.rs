@@ -23,9 +23,19 @@ type Name = Cow<'static, str>;
 /// A provider that hangs keeps the rest from being asked: one that may should have a time limit of its
 /// own, well within that of the cache.
 ///
-/// A provider whose issuer asked to be left alone (`Retry-After`) is left alone for that time, an hour
-/// at most, and the next is asked at once. The chain remembers that beside the cache, whose
-/// [`reset_backoff`](crate::TokenCache::reset_backoff) does not end it.
+/// # Who is passed over
+///
+/// A provider that failed is left alone for a while, and the next is asked at once: for as long as the
+/// [cache](crate::cache#a-fetchs-life) would leave it alone, by the same rules, and so for all keys or, if the
+/// failure concerns one key, not at all. After that time one fetch finds out whether it works again, while others
+/// still pass it over. The chain remembers all that beside the cache, whose
+/// [`reset_backoff`](crate::TokenCache::reset_backoff) does not end it. But if no other has a token, those
+/// that were left alone are asked after all, since the cache sees to the pauses then: except those whose
+/// issuer asked to be left alone (`Retry-After`), which are left alone for that time, an hour at most.
+///
+/// A token that was rejected, and that another provider had one in place of, does not come back: while its
+/// provider has no other for the same [`TokenRequest`](crate::TokenRequest), that provider is passed over. A
+/// thousand such requests are remembered, by a hash of the token.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,6 +63,11 @@ type Name = Cow<'static, str>;
 /// 401. All should stand for the same identity, with the same permissions. A provider of one token, such as a
 /// file or a variable, gives it whatever scopes, resource or audience are asked for, and so may give more than
 /// was asked for where another would give less or refuse. It gives none for a tenant.
+///
+/// # Panics
+///
+/// A panic of a provider passes through, so that the cache's fetch fails with the kind
+/// [`Panicked`](crate::FetchErrorKind::Panicked): no other is asked.
 ///
 /// # Cancel safety
 ///
@@ -89,11 +104,24 @@ fn named(name: impl Into<Name>, provider: impl TokenProvider) -> (Name, Member<B
 
 impl TokenProvider for Chain {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
-        let mut attempts = Attempts::new(&cx);
-        for (name, member) in self.members() {
-            let result = member.ask(cx.clone()).await;
-            if let Some(token) = attempts.note(name, result) {
+        let mut attempts = Attempts::default();
+        for (asked, (name, member)) in self.members().enumerate() {
+            let answer = member.ask(&cx).await;
+            if let Some(token) = attempts.note(name, answer) {
+                for (index, (_, before)) in self.members().take(asked).enumerate() {
+                    if attempts.said_again(index) {
+                        before.pass_over(&cx);
+                    }
+                }
                 return Ok(token);
+            }
+        }
+        for (index, (_, member)) in self.members().enumerate() {
+            if attempts.is_to_be_asked_late(index) {
+                let answer = member.ask_all_the_same(&cx).await;
+                if let Some(token) = attempts.note_late(index, answer) {
+                    return Ok(token);
+                }
             }
         }
         attempts.end()
@@ -127,16 +155,31 @@ impl<A: TokenProvider, B: TokenProvider> Fallback<A, B> {
 
 impl<A: TokenProvider, B: TokenProvider> TokenProvider for Fallback<A, B> {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
-        let mut attempts = Attempts::new(&cx);
-        let result = self.first.ask(cx.clone()).await;
-        if let Some(token) = attempts.note(&Cow::Borrowed("first"), result) {
+        let mut attempts = Attempts::default();
+        let answer = self.first.ask(&cx).await;
+        if let Some(token) = attempts.note(&Cow::Borrowed("first"), answer) {
             return Ok(token);
         }
-        let result = self.second.ask(cx).await;
-        match attempts.note(&Cow::Borrowed("fallback"), result) {
-            Some(token) => Ok(token),
-            None => attempts.end(),
+        let answer = self.second.ask(&cx).await;
+        if let Some(token) = attempts.note(&Cow::Borrowed("fallback"), answer) {
+            if attempts.said_again(0) {
+                self.first.pass_over(&cx);
+            }
+            return Ok(token);
         }
+        if attempts.is_to_be_asked_late(0) {
+            let answer = self.first.ask_all_the_same(&cx).await;
+            if let Some(token) = attempts.note_late(0, answer) {
+                return Ok(token);
+            }
+        }
+        if attempts.is_to_be_asked_late(1) {
+            let answer = self.second.ask_all_the_same(&cx).await;
+            if let Some(token) = attempts.note_late(1, answer) {
+                return Ok(token);
+            }
+        }
+        attempts.end()
     }
 }
 
