@@ -20,7 +20,8 @@
 //!
 //! No `Display` or `Debug` of a type in this crate contains a token, a client secret or an answer of
 //! the token endpoint that could hold one. The error of a provider or transport that somebody else
-//! wrote is never part of our text; it is reachable through [`source`](std::error::Error::source).
+//! wrote is never part of our text; it is reachable through [`source`](std::error::Error::source). That of a
+//! parser, which was given a token to read, and what a command complained about are to be asked for by name.
 //!
 //! [`BearerAuth`]: crate::BearerAuth
 

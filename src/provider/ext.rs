@@ -37,7 +37,7 @@ pub trait TokenProviderExt: TokenProvider + Sized {
     /// all. See [`Retry`] for the pauses in between.
     ///
     /// Each try calls the provider anew, so that a signed assertion is a new one each time; a retry in the
-    /// provider's transport would send the same.
+    /// provider's transport would send the same. A panic of the provider is not tried again.
     fn retry(self, tries: u32) -> Retry<Self> {
         Retry::new(self, tries)
     }

@@ -5,7 +5,8 @@
 //!
 //! | where the token comes from | provider |
 //! |---|---|
-//! | a token endpoint | [`oauth2`](crate#features) |
+//! | a token endpoint | one of [`oauth2`](crate#features) for each grant: `ClientCredentials`, `RefreshToken`, `JwtBearer`, `TokenExchange` |
+//! | the platform: Google Cloud, Azure | `oauth2::metadata` |
 //! | a file that somebody else keeps up to date | [`FileToken`] |
 //! | an environment variable | [`EnvToken`] |
 //! | a command's output | `CommandToken` (feature `command`) |
@@ -13,7 +14,7 @@
 //! | it is at hand | [`StaticToken`] |
 //! | the first of several that has one | [`Chain`] |
 //!
-//! A time limit, a retry, a fallback or a store is a provider that wraps a provider: see
+//! A time limit, a retry or a fallback is a provider that wraps a provider: see
 //! [`TokenProviderExt`].
 //!
 //! ```

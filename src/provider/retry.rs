@@ -23,7 +23,9 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// [`Unavailable`](FetchErrorKind::Unavailable), [`TimedOut`](FetchErrorKind::TimedOut),
 /// [`Panicked`](FetchErrorKind::Panicked), [`Expired`](FetchErrorKind::Expired) or
 /// [`Other`](FetchErrorKind::Other), unless the issuer asked for more time than the pause. Any other error,
-/// and the last, is returned as it is.
+/// and the last, is returned as it is. A panic of the provider passes through and is not tried again: the kind
+/// [`Panicked`](FetchErrorKind::Panicked) is that of an error which says that of another fetch, such as one that
+/// a cache within the provider has made.
 ///
 /// Every try is a token request: with three tries, an issuer that is down sees three times as many as the
 /// [cache](crate::cache) makes by itself. A provider whose requests must not be repeated, since what they
