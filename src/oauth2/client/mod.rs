@@ -5,6 +5,7 @@ mod auth;
 mod credential;
 pub(crate) mod request;
 mod secret;
+mod text;
 pub(crate) mod token_client;
 mod wire;
 
@@ -14,5 +15,6 @@ pub use self::auth::ClientAuth;
 pub(crate) use self::auth::encode;
 pub use self::credential::Credential;
 pub use self::secret::ClientSecret;
+pub(crate) use self::text::Text;
 pub(crate) use self::token_client::{Client, TokenClient};
 pub(crate) use self::wire::{Encoding, Wire};

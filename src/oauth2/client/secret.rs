@@ -1,10 +1,9 @@
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::text::Text;
 use crate::error::BoxError;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
@@ -27,15 +26,7 @@ use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 /// Zeroed when dropped. What was read for a fetch is zeroed when that fetch ends.
 #[derive(Clone)]
 pub struct ClientSecret {
-    inner: Inner,
-}
-
-type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
-
-#[derive(Clone)]
-enum Inner {
-    Fixed(Zeroizing<String>),
-    Fn(Arc<dyn Fn() -> BoxFuture + Send + Sync>),
+    text: Text,
 }
 
 impl ClientSecret {
@@ -48,55 +39,33 @@ impl ClientSecret {
         Fut: Future<Output = Result<String, BoxError>> + Send + 'static,
     {
         Self {
-            inner: Inner::Fn(Arc::new(move || Box::pin(f()))),
+            text: Text::from_fn(f),
         }
     }
 
     /// Checks what can be checked without reading.
     pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
-        match &self.inner {
-            Inner::Fixed(secret) if !is_valid(secret) => {
-                Err(InvalidConfig::new(InvalidConfigKind::ClientSecret))
-            }
-            Inner::Fixed(_) | Inner::Fn(_) => Ok(()),
-        }
+        self.text.validate(InvalidConfigKind::ClientSecret)
     }
 
     /// The secret, unless it has to be read.
     #[cfg(feature = "jwt")]
     pub(crate) fn fixed(&self) -> Option<&str> {
-        match &self.inner {
-            Inner::Fixed(secret) => Some(secret),
-            Inner::Fn(_) => None,
-        }
+        self.text.fixed()
     }
 
     pub(crate) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
-        let error = || TokenEndpointError::new(TokenEndpointErrorKind::ClientSecret);
-        match &self.inner {
-            Inner::Fixed(secret) => Ok(secret.clone()),
-            Inner::Fn(f) => {
-                let secret = f().await.map_err(|source| error().with_source(source))?;
-                let secret = Zeroizing::new(secret);
-                if is_valid(&secret) {
-                    Ok(secret)
-                } else {
-                    let config = InvalidConfig::new(InvalidConfigKind::ClientSecret);
-                    Err(error().with_source(config.into()))
-                }
-            }
-        }
+        let secret = self.text.read(InvalidConfigKind::ClientSecret).await;
+        secret.map_err(|source| {
+            TokenEndpointError::new(TokenEndpointErrorKind::ClientSecret).with_source(source)
+        })
     }
-}
-
-fn is_valid(secret: &str) -> bool {
-    !secret.is_empty() && !secret.chars().any(char::is_control)
 }
 
 impl From<Zeroizing<String>> for ClientSecret {
     fn from(secret: Zeroizing<String>) -> Self {
         Self {
-            inner: Inner::Fixed(secret),
+            text: Text::Fixed(secret),
         }
     }
 }

@@ -14,7 +14,6 @@ mod builder;
 mod client_credentials;
 mod jwt_bearer;
 mod refresh_token;
-mod text;
 mod token_exchange;
 mod turns;
 

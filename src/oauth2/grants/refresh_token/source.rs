@@ -4,8 +4,8 @@ use std::future::Future;
 use zeroize::Zeroizing;
 
 use crate::error::BoxError;
+use crate::oauth2::client::Text;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
-use crate::oauth2::grants::text::{NoText, Text};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 
 /// Where the refresh token comes from: a fixed text, or a closure that reads it where others put it.
@@ -54,23 +54,16 @@ impl RefreshTokenSource {
     }
 
     pub(super) fn is_fixed(&self) -> bool {
-        self.text.is_fixed()
+        self.text.fixed().is_some()
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        if self.text.is_valid() {
-            Ok(())
-        } else {
-            Err(InvalidConfig::new(InvalidConfigKind::RefreshToken))
-        }
+        self.text.validate(InvalidConfigKind::RefreshToken)
     }
 
     pub(super) async fn read(&self) -> Result<Zeroizing<String>, TokenEndpointError> {
-        self.text.read().await.map_err(|error| {
-            let source = match error {
-                NoText::Failed(source) => source,
-                NoText::Invalid => InvalidConfig::new(InvalidConfigKind::RefreshToken).into(),
-            };
+        let token = self.text.read(InvalidConfigKind::RefreshToken).await;
+        token.map_err(|source| {
             TokenEndpointError::new(TokenEndpointErrorKind::RefreshToken).with_source(source)
         })
     }

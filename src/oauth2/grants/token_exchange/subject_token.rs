@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use super::TokenTypeIdentifier;
 use crate::error::{BoxError, FetchError};
+use crate::oauth2::client::Text;
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
-use crate::oauth2::grants::text::{NoText, Text};
 use crate::oauth2::grants::turns::Turns;
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider};
@@ -96,17 +96,15 @@ impl SubjectToken {
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
         self.token_type.validate()?;
         match &self.inner {
-            Inner::Text(text) if !text.is_valid() => {
-                Err(InvalidConfig::new(InvalidConfigKind::SubjectToken))
-            }
-            Inner::Text(_) | Inner::Provider(..) => Ok(()),
+            Inner::Text(text) => text.validate(InvalidConfigKind::SubjectToken),
+            Inner::Provider(..) => Ok(()),
         }
     }
 
     /// The text, to be sent to `endpoint`.
     pub(super) async fn read(&self, endpoint: &Endpoint) -> Result<Zeroizing<String>, FetchError> {
         let text = match &self.inner {
-            Inner::Text(text) => text.read().await,
+            Inner::Text(text) => text.read(InvalidConfigKind::SubjectToken).await,
             Inner::Provider(provider, turns) => {
                 // A provider may count on one fetch at a time for one request, and here come all scopes.
                 let provider = provider.clone();
@@ -120,11 +118,10 @@ impl SubjectToken {
         };
         let source = match text {
             Ok(text) => return Ok(text),
-            Err(NoText::Failed(source)) => match source.downcast::<FetchError>() {
+            Err(source) => match source.downcast::<FetchError>() {
                 Ok(error) => return Err(*error),
                 Err(source) => source,
             },
-            Err(NoText::Invalid) => InvalidConfig::new(InvalidConfigKind::SubjectToken).into(),
         };
         let error = TokenEndpointError::new(TokenEndpointErrorKind::SubjectToken);
         Err(error.with_source(source).at(endpoint.name()).into())
