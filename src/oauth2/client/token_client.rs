@@ -67,16 +67,18 @@ impl<T: Transport> TokenClient<T> {
         request: GrantRequest,
         wanted: &TokenRequest,
     ) -> Result<TokenAnswer, TokenEndpointError> {
-        self.fetch_and_keep(endpoint, request, wanted, drop).await
+        self.fetch_and_keep(endpoint, request, wanted, || {}, drop)
+            .await
     }
 
-    /// The same, and gives `keep` the refresh token of the answer as soon as there is one, whatever is
-    /// then found wrong with the rest.
+    /// The same, and calls `sends` right before anything is sent. Gives `keep` the refresh token of the
+    /// answer as soon as there is one, whatever is then found wrong with the rest.
     pub(crate) async fn fetch_and_keep(
         &self,
         endpoint: &Endpoint,
         request: GrantRequest,
         wanted: &TokenRequest,
+        sends: impl FnOnce() + Send,
         keep: impl FnOnce(Zeroizing<String>) + Send,
     ) -> Result<TokenAnswer, TokenEndpointError> {
         let fetch = async {
@@ -84,6 +86,7 @@ impl<T: Transport> TokenClient<T> {
             let request = self.client.complete(request, endpoint, &wanted).await?;
             let uri = endpoint.uri().clone();
             let (request, redactor) = request.into_http(uri, &self.client.wire);
+            sends();
             let (parts, body) = self.transport().exchange(request).await?.into_parts();
             if let Some(refresh_token) = response::refresh_token(&parts, &body) {
                 keep(refresh_token);

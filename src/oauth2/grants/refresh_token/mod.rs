@@ -50,8 +50,8 @@ use self::refresh::Refresh;
 ///   request with it is on its way;
 /// - the new one is kept as soon as the answer is there, also if its access token is of no use, and
 ///   [saved](RefreshTokenBuilder::with_rotation_saved_by) before it is used;
-/// - a request that was sent does not end with its fetch, be it at the time limit: its answer is waited for,
-///   and no other request is sent before.
+/// - a request that was sent does not end with its fetch, be it at the time limit: its answer is waited for
+///   and saved, and no other request is sent before.
 ///
 /// ```
 /// use tower_bearer::oauth2::{Credential, RefreshToken};
@@ -74,10 +74,12 @@ use self::refresh::Refresh;
 ///
 /// # Cancel safety
 ///
-/// A fetch that is dropped while its request is on its way leaves that to a task of its own, for 30 s at
-/// most. Without a tokio runtime the next fetch waits for the answer before it asks itself, and if it is
-/// dropped too, the request is given up. After a request that was given up the refresh token is sent again:
-/// was the answer only late, or lost on its way, and the refresh token for one use, then it is lost.
+/// A refresh runs in a task of the tokio runtime that its fetch is polled in, and in a thread of its own where
+/// there is none: all of it, the closures that are set here and the secret's included. Dropping the fetch ends it
+/// if nothing was sent yet. If something was, it goes on for 30 s at most, until the answer is there and what it
+/// brought has been saved, and the next refresh waits for that. After a request that was given up then, or went
+/// with its runtime, the refresh token is sent again: was the answer only late, or lost on its way, and the
+/// refresh token for one use, then it is lost.
 pub type RefreshToken<T> = GrantProvider<RefreshTokenGrant, T>;
 
 /// Configures [`RefreshToken`].
@@ -89,7 +91,6 @@ pub struct RefreshTokenGrant {
     source: RefreshTokenSource,
     save: Option<Save>,
     fallback: Option<BoxTokenProvider>,
-    // Apart from `memory`, which the job that it keeps refers to.
     turns: Arc<Turns>,
     // Held for no longer than it takes to look.
     memory: Arc<Mutex<Memory>>,
@@ -125,10 +126,10 @@ impl RefreshTokenBuilder {
     ///
     /// Without this, one that replaces another is in memory only, and lost with the process.
     ///
-    /// The closure is awaited within the fetch. If it fails or panics, or does not end within the time
-    /// limit of the fetch, no refresh token is lost: the new one stays in memory, as does the old one, and
-    /// the closure is called again, with the same, before the next token request. So it may be called more
-    /// than once for one rotation.
+    /// The fetch waits for the closure, which runs on if the fetch is dropped or reaches its time limit, for
+    /// 30 s at most. If it fails or panics, or does not end within that, no refresh token is lost: the new one
+    /// stays in memory, as does the old one, and the closure is called again, with the same, before the next
+    /// token request. So it may be called more than once for one rotation.
     ///
     /// If it fails or panics, the access token that came along is returned all the same: to withhold it
     /// would make the store's outage one of the service, and the refresh token no safer. But nothing more
@@ -185,7 +186,7 @@ impl Grant for RefreshTokenGrant {
             endpoint,
             wanted: cx.token_request().clone(),
         };
-        let refreshed = self.turns.run(|keep| refresh.run(keep)).await;
+        let refreshed = self.turns.run(|sent| refresh.run(sent)).await;
         match (refreshed, &self.fallback) {
             (Err(error), Some(fallback)) if is_invalid_grant(&error) => {
                 let token = fallback.fetch_token(cx).await;

@@ -12,7 +12,7 @@ use crate::oauth2::client::request::GrantRequest;
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::grants::Grant;
-use crate::oauth2::grants::turns::Keep;
+use crate::oauth2::grants::turns::Sent;
 use crate::oauth2::transport::Transport;
 use crate::provider::TokenRequest;
 use crate::token::AccessToken;
@@ -29,7 +29,7 @@ pub(super) struct Refresh<T> {
 }
 
 impl<T: Transport> Refresh<T> {
-    pub(super) async fn run(self, keep: Keep) -> Result<AccessToken, FetchError> {
+    pub(super) async fn run(self, sent: Sent) -> Result<AccessToken, FetchError> {
         // What is not saved must not be used up.
         self.save().await.map_err(|source| {
             let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
@@ -42,7 +42,7 @@ impl<T: Transport> Refresh<T> {
                 return Err(error);
             }
         }
-        let error = match self.ask(&token, &keep).await {
+        let error = match self.ask(&token, &sent).await {
             Err(error) if is_invalid_grant(&error) => error,
             answered => return answered,
         };
@@ -53,23 +53,23 @@ impl<T: Transport> Refresh<T> {
         let other = self.read().await?;
         let other = self.memory().choose_other(other, &token);
         match other {
-            Some(other) => self.ask(&other, &keep).await,
+            Some(other) => self.ask(&other, &sent).await,
             None => Err(error),
         }
     }
 
-    async fn ask(&self, token: &Secret, keep: &Keep) -> Result<AccessToken, FetchError> {
-        // To drop it would lose the answer.
-        keep.set(true);
+    async fn ask(&self, token: &Secret, sent: &Sent) -> Result<AccessToken, FetchError> {
         let request = GrantRequest::new(RefreshTokenGrant::TYPE).with("refresh_token", token);
+        // To drop it from then on would lose the answer.
+        let sends = || sent.set(true);
         let rotate = |new| self.memory().rotate(token, new);
         let client = &self.client;
         let answer = client
-            .fetch_and_keep(&self.endpoint, request, &self.wanted, rotate)
+            .fetch_and_keep(&self.endpoint, request, &self.wanted, sends, rotate)
             .await;
-        keep.set(false);
         // If it cannot be saved, the next fetch says so.
         let _saved = self.save().await;
+        sent.set(false);
         match answer {
             Ok(answer) => {
                 self.memory().accept();

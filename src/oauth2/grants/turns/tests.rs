@@ -1,270 +1,232 @@
-use std::future::{Ready, pending, ready};
+use std::future::{pending, ready};
+use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 
-use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
 
-use super::turn::drive;
 use super::*;
 
 fn token(text: &str) -> Outcome {
     Ok(AccessToken::new(text).unwrap())
 }
 
-fn at_once(text: &str) -> impl FnOnce(Keep) -> Ready<Outcome> {
-    let outcome = token(text);
-    |_| ready(outcome)
+fn text(outcome: Outcome) -> String {
+    outcome.unwrap().expose_secret().to_owned()
 }
 
-/// A job that is kept, waits to be told to end, and counts that it did.
-fn gated(
-    ended: &Arc<AtomicUsize>,
-) -> (
-    oneshot::Sender<()>,
-    impl FnOnce(Keep) -> BoxFuture<'static, Outcome> + use<>,
-) {
+async fn at_once(turns: &Arc<Turns>) -> String {
+    text(turns.run(|_| ready(token("at-once"))).await)
+}
+
+/// A job that waits for a gate, and what opens that. It is closed once the job is gone.
+fn gated(is_sent: bool) -> (oneshot::Sender<()>, impl FnOnce(Sent) -> BoxFuture) {
     let (open, gate) = oneshot::channel();
-    let ended = Arc::clone(ended);
-    let job = |keep: Keep| {
-        keep.set(true);
-        let job = async move {
-            let _ = gate.await;
-            ended.fetch_add(1, Ordering::SeqCst);
-            token("first")
-        };
-        job.boxed()
+    let job = move |sent: Sent| -> BoxFuture {
+        sent.set(is_sent);
+        Box::pin(async move {
+            gate.await.unwrap();
+            token("gated")
+        })
     };
     (open, job)
 }
 
-#[test]
-fn a_job_begins_when_the_one_before_has_ended() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
-    let mut first = spawn(turns.run(job));
-    let mut second = spawn(turns.run(|_| async { panic!("begins, and is contained") }));
-    assert_pending!(first.poll());
-    assert_pending!(second.poll());
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-    open.send(()).unwrap();
-    assert!(first.is_woken() && second.is_woken());
-    assert_eq!(
-        assert_ready!(first.poll()).unwrap().expose_secret(),
-        "first"
-    );
-    let error = assert_ready!(second.poll()).unwrap_err();
-    assert_eq!(error.kind(), FetchErrorKind::Panicked);
-    let third = assert_ready!(spawn(turns.run(at_once("third"))).poll());
-    assert_eq!(third.unwrap().expose_secret(), "third");
+#[tokio::test]
+async fn one_job_runs_at_a_time() {
+    let (turns, at_once) = (Arc::<Turns>::default(), Arc::new(AtomicUsize::new(0)));
+    let run = || {
+        let at_once = Arc::clone(&at_once);
+        turns.run(|_| async move {
+            let others = at_once.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            token(&others.to_string())
+        })
+    };
+    let outcomes = tokio::join!(run(), run(), run());
+    let outcomes = [outcomes.0, outcomes.1, outcomes.2].map(text);
+    assert_eq!(outcomes, ["0", "0", "0"]);
 }
 
-#[test]
-fn a_job_that_its_owner_does_not_poll_is_driven_by_who_waits() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
+#[tokio::test]
+async fn one_who_waits_and_is_not_polled_holds_up_nobody() {
+    let turns = Arc::<Turns>::default();
+    let (open, job) = gated(false);
     let mut first = spawn(turns.run(job));
+    let mut second = spawn(at_once(&turns));
+    let mut third = spawn(at_once(&turns));
     assert_pending!(first.poll());
-    let mut second = spawn(turns.run(at_once("second")));
     assert_pending!(second.poll());
+    assert_pending!(third.poll());
 
     open.send(()).unwrap();
-    assert!(second.is_woken());
-    let outcome = assert_ready!(second.poll()).unwrap();
-    assert_eq!(outcome.expose_secret(), "second");
-    // Its outcome is there when it looks.
-    assert_eq!(
-        assert_ready!(first.poll()).unwrap().expose_secret(),
-        "first"
-    );
+    assert_eq!(text(first.await), "gated");
+    assert_eq!(third.await, "at-once");
+    assert_eq!(second.await, "at-once");
 }
 
-#[test]
-fn a_job_whose_owner_is_gone_is_ended_by_the_next() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
+#[tokio::test]
+async fn a_job_with_nothing_on_its_way_ends_with_its_fetch() {
+    let turns = Arc::<Turns>::default();
+    let (mut open, job) = gated(false);
     let mut first = spawn(turns.run(job));
     assert_pending!(first.poll());
     drop(first);
-    open.send(()).unwrap();
-    assert_eq!(ended.load(Ordering::SeqCst), 0);
 
-    let second = assert_ready!(spawn(turns.run(at_once("second"))).poll());
-    assert_eq!(second.unwrap().expose_secret(), "second");
-    assert_eq!(ended.load(Ordering::SeqCst), 1);
+    assert_eq!(at_once(&turns).await, "at-once");
+    open.closed().await;
 }
 
-#[test]
-fn a_job_that_is_not_kept_goes_with_its_owner() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
-    let keeps = Arc::new(Mutex::new(None));
-    let mut first = spawn(turns.run(|keep| {
-        *lock(&keeps) = Some(keep.clone());
-        job(keep)
-    }));
-    let mut second = spawn(turns.run(at_once("second")));
-    assert_pending!(first.poll());
-    assert_pending!(second.poll());
-    lock(&keeps).take().unwrap().set(false);
-
-    drop(first);
-    assert!(open.is_closed() && second.is_woken());
-    let outcome = assert_ready!(second.poll()).unwrap();
-    assert_eq!(outcome.expose_secret(), "second");
-    assert_eq!(ended.load(Ordering::SeqCst), 0);
-}
-
-#[test]
-fn an_orphan_is_dropped_once_it_is_no_longer_kept() {
-    let turns = Turns::default();
+#[tokio::test]
+async fn a_job_with_something_on_its_way_goes_on_without_its_fetch() {
+    let turns = Arc::<Turns>::default();
     let (open, gate) = oneshot::channel::<()>();
-    let mut first = spawn(turns.run(|keep: Keep| {
-        keep.set(true);
+    let (tell, told) = oneshot::channel();
+    let mut first = spawn(turns.run(|sent| async move {
+        sent.set(true);
+        gate.await.unwrap();
+        tell.send(()).unwrap();
+        token("first")
+    }));
+    assert_pending!(first.poll());
+    tokio::task::yield_now().await;
+    drop(first);
+    let mut second = spawn(at_once(&turns));
+    assert_pending!(second.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(second.poll());
+
+    open.send(()).unwrap();
+    told.await.unwrap();
+    assert_eq!(second.await, "at-once");
+}
+
+#[tokio::test]
+async fn an_orphan_ends_once_nothing_is_on_its_way_any_more() {
+    let turns = Arc::<Turns>::default();
+    let (open, gate) = oneshot::channel::<()>();
+    let mut first = spawn(turns.run(|sent: Sent| {
+        sent.set(true);
         async move {
-            let _ = gate.await;
-            keep.set(false);
+            gate.await.unwrap();
+            sent.set(false);
             pending().await
         }
     }));
     assert_pending!(first.poll());
     drop(first);
-    let mut second = spawn(turns.run(at_once("second")));
-    assert_pending!(second.poll());
-
     open.send(()).unwrap();
-    let outcome = assert_ready!(second.poll()).unwrap();
-    assert_eq!(outcome.expose_secret(), "second");
-}
-
-#[tokio::test]
-async fn where_there_is_a_runtime_a_task_ends_what_its_owner_left() {
-    let turns = Turns::default();
-    let (open, gate) = oneshot::channel::<()>();
-    let (tell, told) = oneshot::channel();
-    let mut first = spawn(turns.run(|keep: Keep| {
-        keep.set(true);
-        async move {
-            let _ = gate.await;
-            tell.send(()).unwrap();
-            token("first")
-        }
-    }));
-    assert_pending!(first.poll());
-    drop(first);
-    // The task has it, whoever else gives up.
-    let mut second = spawn(turns.run(at_once("second")));
-    assert_pending!(second.poll());
-    drop(second);
-
-    open.send(()).unwrap();
-    told.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_task_gives_up_at_its_time_limit() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
-    let mut first = spawn(turns.run(job));
-    assert_pending!(first.poll());
-    let turn = lock(&turns.current).clone().unwrap();
-    drop(first);
-    assert!(turn.has_task.load(Ordering::SeqCst));
-
-    let task = Wait::new(Arc::clone(&turn), Role::Task);
-    drive(task, ready(())).await;
-    assert!(turn.is_over() && open.is_closed());
-    let second = assert_ready!(spawn(turns.run(at_once("second"))).poll());
-    assert_eq!(second.unwrap().expose_secret(), "second");
+    assert_eq!(at_once(&turns).await, "at-once");
 }
 
 #[test]
-fn a_task_whose_runtime_ends_gives_up() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.unwrap();
+fn an_orphan_ends_at_its_time_limit_and_no_other_job_does() {
+    for is_waited_for in [true, false] {
+        let (open, job) = gated(true);
+        let sent = Sent::default();
+        let job = job(sent.clone());
+        let (tell, told) = oneshot::channel();
+        let told = is_waited_for.then_some(told);
+        let mut driven = spawn(drive(job, sent, tell, || ready(())));
+
+        assert_eq!(driven.poll().is_pending(), is_waited_for);
+        assert_eq!(open.is_closed(), !is_waited_for);
+        drop(told);
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_takes_its_job_along_and_no_other() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let (turns, ending) = (Arc::<Turns>::default(), runtime());
+    let (open, job) = gated(true);
     let mut first = spawn(turns.run(job));
     {
-        let _entered = runtime.enter();
+        let _entered = ending.enter();
         assert_pending!(first.poll());
-        drop(first);
     }
-    assert!(!open.is_closed());
+    let mut second = spawn(at_once(&turns));
+    assert_pending!(second.poll());
 
-    drop(runtime);
+    drop(ending);
     assert!(open.is_closed());
-    let second = assert_ready!(spawn(turns.run(at_once("second"))).poll());
-    assert_eq!(second.unwrap().expose_secret(), "second");
-}
-
-#[test]
-fn a_job_that_was_waited_for_in_vain_twice_is_given_up() {
-    let turns = Turns::default();
-    let kept = |keep: Keep| {
-        keep.set(true);
-        pending()
-    };
-    let mut first = spawn(turns.run(kept));
-    let mut second = spawn(turns.run(kept));
-    let mut third = spawn(turns.run(at_once("third")));
-    assert_pending!(first.poll());
-    assert_pending!(second.poll());
-    // Its owner still waits for it.
-    drop(second);
-    assert_pending!(third.poll());
-    drop(first);
-    assert_pending!(third.poll());
-
-    let mut fourth = spawn(turns.run(at_once("fourth")));
-    assert_pending!(fourth.poll());
-    drop(fourth);
-    assert!(third.is_woken());
-    assert_eq!(
-        assert_ready!(third.poll()).unwrap().expose_secret(),
-        "third"
-    );
-}
-
-#[test]
-fn one_who_goes_after_it_was_woken_has_another_look() {
-    let (turns, ended) = (Turns::default(), Arc::default());
-    let (open, job) = gated(&ended);
-    let mut first = spawn(turns.run(job));
-    let mut second = spawn(turns.run(at_once("second")));
-    assert_pending!(first.poll());
-    assert_pending!(second.poll());
-    open.send(()).unwrap();
-    assert!(first.is_woken() && second.is_woken());
-    // It looks, and there is nothing to be seen: as if the other polled the job at this moment.
-    let turn = lock(&turns.current).clone().unwrap();
-    let held = turn.job.lock().unwrap();
-    assert_pending!(second.poll());
-    drop(held);
-    assert!(!second.is_woken());
-
-    drop(first);
+    let error = assert_ready!(first.poll()).unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::Unavailable);
     assert!(second.is_woken());
-    let outcome = assert_ready!(second.poll()).unwrap();
-    assert_eq!(outcome.expose_secret(), "second");
+    assert_eq!(runtime().block_on(second), "at-once");
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_whose_payload_is_dropped() {
+    struct Payload(Option<oneshot::Sender<()>>);
+
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            self.0.take().unwrap().send(()).unwrap();
+            panic!("in its destructor too");
+        }
+    }
+
+    let turns = Arc::<Turns>::default();
+    let (tell, told) = oneshot::channel();
+    let panicking = turns.run(|_| async {
+        let payload = Payload(Some(tell));
+        std::panic::resume_unwind(Box::new(payload))
+    });
+    let error = panicking.await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::Panicked);
+    told.await.unwrap();
+    assert_eq!(at_once(&turns).await, "at-once");
 }
 
 #[test]
-fn a_job_that_waits_for_itself_blocks_no_thread() {
-    let turns = Arc::new(Turns::default());
-    let inner = Arc::clone(&turns);
-    let job = |keep: Keep| {
-        keep.set(true);
-        async move { inner.run(at_once("never")).await }
-    };
+fn without_a_runtime_a_job_that_nobody_polls_comes_to_its_end() {
+    let turns = Arc::<Turns>::default();
+    let (open, job) = gated(true);
     let mut first = spawn(turns.run(job));
+    let (dropped_open, job) = gated(true);
+    let mut dropped = spawn(turns.run(job));
     assert_pending!(first.poll());
-    drop(first);
-    let mut second = spawn(turns.run(at_once("second")));
+    let mut second = spawn(at_once(&turns));
     assert_pending!(second.poll());
-    drop(second);
 
-    let third = assert_ready!(spawn(turns.run(at_once("third"))).poll());
-    assert_eq!(third.unwrap().expose_secret(), "third");
+    open.send(()).unwrap();
+    // It is alive all the while, and not polled.
+    futures_executor::block_on(turns.turn());
+    assert_pending!(dropped.poll());
+    drop(dropped);
+    dropped_open.send(()).unwrap();
+    assert_eq!(futures_executor::block_on(second), "at-once");
+    assert_eq!(text(assert_ready!(first.poll())), "gated");
+}
+
+#[test]
+fn a_fetch_and_one_who_waits_for_it_may_go_at_the_same_moment() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let _entered = runtime.as_ref().unwrap().enter();
+    for _ in 0..100 {
+        let turns = Arc::<Turns>::default();
+        let (open, job) = gated(true);
+        let mut first = spawn(turns.run(job));
+        let mut second = spawn(at_once(&turns));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+        let go = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                go.wait();
+                drop(second);
+            });
+            go.wait();
+            drop(first);
+        });
+        open.send(()).unwrap();
+    }
 }
