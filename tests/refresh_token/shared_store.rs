@@ -1,6 +1,6 @@
 //! A refresh token that others replace too.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::{RefreshTokenSource, TokenEndpointErrorKind};
@@ -111,4 +111,56 @@ async fn a_store_that_fails_within_the_fetch_is_not_taken_for_a_refusal() {
 
     assert_eq!(error.kind(), FetchErrorKind::Unavailable);
     assert_eq!(cause(&error).kind(), TokenEndpointErrorKind::RefreshToken);
+}
+
+#[tokio::test]
+async fn a_store_that_another_process_has_swapped_is_read_and_not_told_for_ever() {
+    let (family, store) = (Family::new(), Store::holding("r0"));
+    let server = family.serve().await;
+    let (shared, faster) = (store.clone(), AtomicBool::new(true));
+    let swaps = client(&server, store.source()).with_rotation_saved_by(move |rotation| {
+        if faster.swap(false, Ordering::SeqCst) {
+            shared.put("of another process");
+        }
+        let is_swapped = shared.text() == rotation.expose_old();
+        if is_swapped {
+            shared.put(rotation.expose_new());
+        }
+        async move {
+            let error = "somebody else was faster";
+            is_swapped.then_some(()).ok_or_else(|| error.into())
+        }
+    });
+    let provider = swaps.build(hyper()).unwrap();
+
+    assert_eq!(fetch_text(&provider).await, "a1");
+    assert_eq!(store.text(), "of another process");
+    family.log_in("r7");
+    store.put("r7");
+    assert_eq!(fetch_text(&provider).await, "a8");
+    assert_eq!(refresh_tokens(&server), ["r0", "r7"]);
+    assert_eq!(store.text(), "r8");
+}
+
+#[tokio::test]
+async fn a_store_that_has_nothing_new_is_told_before_anything_is_asked() {
+    let (family, store) = (Family::new(), Store::default());
+    let server = family.serve().await;
+    let source = RefreshTokenSource::from_fn(|| async { Ok("r0".to_owned()) });
+    let builder = store.saves(client(&server, source));
+    let provider = builder.build(hyper()).unwrap();
+
+    store.go_down(true);
+    assert_eq!(fetch_text(&provider).await, "a1");
+    let kind = cause(&failure(&provider).await).kind();
+    assert_eq!(kind, TokenEndpointErrorKind::RefreshTokenNotSaved);
+    assert_eq!(refresh_tokens(&server), ["r0"]);
+    store.go_down(false);
+    assert_eq!(fetch_text(&provider).await, "a2");
+    let told = store.told();
+    assert!(
+        told[..3]
+            .iter()
+            .all(|(old, new)| old == "r0" && new == "r1")
+    );
 }

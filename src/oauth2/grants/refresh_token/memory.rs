@@ -79,7 +79,7 @@ impl Memory {
         self.read = Some(self.hash(&read));
         match &self.current {
             Some(current) if !is_news => Arc::clone(current),
-            _ => Arc::clone(self.current.insert(Arc::new(read))),
+            _ => self.take_up(read),
         }
     }
 
@@ -93,7 +93,13 @@ impl Memory {
             return None;
         }
         self.read = Some(self.hash(&read));
-        Some(Arc::clone(self.current.insert(Arc::new(read))))
+        Some(self.take_up(read))
+    }
+
+    /// Uses what somebody else has put where the source reads it, who was faster than what is unsaved.
+    fn take_up(&mut self, read: Zeroizing<String>) -> Secret {
+        self.unsaved = None;
+        Arc::clone(self.current.insert(Arc::new(read)))
     }
 
     /// Keeps what an answer to a request with `old` has brought. The same text again is no rotation.

@@ -7,7 +7,7 @@
 //! | *answered* without a refresh token, or with `R` again | `R` | at once: *held* |
 //! | *answered* with `R'` | `R'`; `R` until `R'` is saved | at once: *saving*, or *held* if nothing saves it |
 //! | *saving* `R'` | `R'` and `R` | saved: *held*; failed: *unsaved* |
-//! | *unsaved* | `R'` and `R` | the next fetch: *saving*, and nothing is asked before that succeeds |
+//! | *unsaved* | `R'` and `R` | the next fetch: *held* if the source has another, else *saving*, and nothing is asked before that succeeds |
 //! | *refused* (`invalid_grant`) | `R` | the source has another: *held*; without a fallback, the next fetch: *asking* |
 //!
 //! `R'` is in memory before anything is awaited, and whatever else is wrong with the answer. A request on
@@ -135,6 +135,12 @@ impl RefreshTokenBuilder {
     /// would make the store's outage one of the service, and the refresh token no safer. But nothing more
     /// is asked until the closure succeeds: fetches fail as ones that may get better by themselves. Since
     /// a cache renews a token before its end, a store has that long to come back.
+    ///
+    /// Where several processes share a store, it should put the new one there only in the place of the
+    /// [old one](RefreshTokenRotation::expose_old), and return an error if another has taken that. The
+    /// [source](RefreshTokenSource::from_fn), which reads the same store, is read before the closure is
+    /// called again. What it finds there is used then, and the one that could not be saved is dropped. If the
+    /// first refresh token is a fixed text, nothing is read: then such an error would be one for ever.
     ///
     /// It must not wait for a token of this provider, which waits for it. The first refresh token is not
     /// passed to it, nor one that a source returns.

@@ -30,13 +30,14 @@ pub(super) struct Refresh<T> {
 
 impl<T: Transport> Refresh<T> {
     pub(super) async fn run(self, sent: Sent) -> Result<AccessToken, FetchError> {
+        // First, since another one there makes it pointless to save the one that is in memory.
+        let token = self.read().await?;
+        let token = self.memory().choose(token);
         // What is not saved must not be used up.
         self.save().await.map_err(|source| {
             let error = TokenEndpointError::new(TokenEndpointErrorKind::RefreshTokenNotSaved);
             self.at(error.with_source(source))
         })?;
-        let token = self.read().await?;
-        let token = self.memory().choose(token);
         if self.falls_back {
             if let Some(error) = self.memory().refusal(&token) {
                 return Err(error);
