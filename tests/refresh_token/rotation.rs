@@ -155,3 +155,22 @@ async fn providers_of_one_builder_share_the_refresh_token() {
     assert_eq!(fetch_text(&reads).await, "a3");
     assert_eq!(refresh_tokens(&server), ["r0", "r1", "r2"]);
 }
+
+#[tokio::test]
+async fn a_clone_that_saves_nothing_leaves_that_to_a_sibling() {
+    let (family, store) = (Family::new(), Store::default());
+    let server = family.serve().await;
+    let builder = client(&server, "r0");
+    let silent = builder.clone().build(hyper()).unwrap();
+    let saving = store.saves(builder).build(hyper()).unwrap();
+
+    store.go_down(true);
+    assert_eq!(fetch_text(&saving).await, "a1");
+    assert_eq!(fetch_text(&silent).await, "a2");
+    assert_eq!(store.told(), [pair("r0", "r1")]);
+    store.go_down(false);
+    assert_eq!(fetch_text(&saving).await, "a3");
+    let told = [pair("r0", "r1"), pair("r0", "r2"), pair("r2", "r3")];
+    assert_eq!(store.told(), told);
+    assert_eq!(refresh_tokens(&server), ["r0", "r1", "r2"]);
+}

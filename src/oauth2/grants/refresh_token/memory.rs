@@ -116,9 +116,11 @@ impl Memory {
         }
         let new = Arc::new(new);
         self.current = Some(Arc::clone(&new));
+        // What a store has is the first that was replaced since it was told, be it by a clone that tells none.
+        let unsaved = self.unsaved.take();
         self.unsaved = Some(RefreshTokenRotation {
             new,
-            old: Arc::clone(old),
+            old: unsaved.map_or_else(|| Arc::clone(old), |unsaved| unsaved.old),
         });
     }
 

@@ -142,6 +142,9 @@ impl RefreshTokenBuilder {
     /// called again. What it finds there is used then, and the one that could not be saved is dropped. If the
     /// first refresh token is a fixed text, nothing is read: then such an error would be one for ever.
     ///
+    /// A clone of the builder that was made before this is called has no closure: what it brings is saved when a
+    /// provider of this one is asked next.
+    ///
     /// It must not wait for a token of this provider, which waits for it. The first refresh token is not
     /// passed to it, nor one that a source returns.
     #[must_use]

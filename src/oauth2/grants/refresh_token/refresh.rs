@@ -95,17 +95,16 @@ impl<T: Transport> Refresh<T> {
     /// Has the new refresh token saved, if there is one that is not.
     async fn save(&self) -> Result<(), BoxError> {
         let unsaved = self.memory().unsaved();
-        let Some(rotation) = unsaved else {
+        // Without a closure it is left to the clones that have one.
+        let (Some(save), Some(rotation)) = (&self.save, unsaved) else {
             return Ok(());
         };
-        if let Some(save) = &self.save {
-            let saved = AssertUnwindSafe(async { save(rotation).await });
-            match saved.catch_unwind().await {
-                Ok(saved) => saved?,
-                Err(payload) => {
-                    discard(payload);
-                    return Err("the closure that saves refresh tokens panicked".into());
-                }
+        let saved = AssertUnwindSafe(async { save(rotation).await });
+        match saved.catch_unwind().await {
+            Ok(saved) => saved?,
+            Err(payload) => {
+                discard(payload);
+                return Err("the closure that saves refresh tokens panicked".into());
             }
         }
         self.memory().saved();
