@@ -1,9 +1,13 @@
 //! The grants, one file each, and what they share: a builder and the provider that it makes.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 
+use http::StatusCode;
+
 use super::client::TokenClient;
+use super::error::TokenEndpointError;
 use super::invalid_config::InvalidConfig;
 use super::transport::Transport;
 use crate::error::{BoxError, FetchError};
@@ -97,4 +101,17 @@ impl<G: Grant, T> fmt::Debug for GrantProvider<G, T> {
             .field("credential", &self.client.client.credential)
             .finish_non_exhaustive()
     }
+}
+
+/// The code of a refusal, whatever it is judged to concern. None if the server says by its status that it cannot
+/// serve now.
+fn refusal_code(error: &FetchError) -> Option<&str> {
+    let error = error.source()?.downcast_ref::<TokenEndpointError>()?;
+    let status = error.status()?;
+    let is_temporary = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
+    error.error_code().filter(|_| !is_temporary)
 }

@@ -20,11 +20,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use super::turns::Turns;
-use super::{Grant, GrantBuilder, GrantProvider};
+use super::{Grant, GrantBuilder, GrantProvider, refusal_code};
 use crate::error::{BoxError, FetchError};
 use crate::oauth2::client::{Credential, TokenClient};
 use crate::oauth2::endpoint::TokenEndpoint;
-use crate::oauth2::error::TokenEndpointError;
 use crate::oauth2::invalid_config::InvalidConfig;
 use crate::oauth2::transport::Transport;
 use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider};
@@ -90,6 +89,7 @@ pub type RefreshTokenBuilder = GrantBuilder<RefreshTokenGrant>;
 pub struct RefreshTokenGrant {
     source: RefreshTokenSource,
     save: Option<Save>,
+    invalid_grant: InvalidGrant,
     fallback: Option<BoxTokenProvider>,
     turns: Arc<Turns>,
     // Held for no longer than it takes to look.
@@ -113,6 +113,7 @@ impl RefreshToken<()> {
         let grant = RefreshTokenGrant {
             source: refresh_token.into(),
             save: None,
+            invalid_grant: InvalidGrant::default(),
             fallback: None,
             turns: Arc::default(),
             memory: Arc::default(),
@@ -165,9 +166,31 @@ impl RefreshTokenBuilder {
     ///
     /// Without a fallback `invalid_grant` is an error, and the refresh token is tried again after the pause
     /// that follows.
+    ///
+    /// It is the code that counts, or [another that means it](Self::with_invalid_grant_code), with any status but
+    /// 408, 429 and 5xx, and whatever the refusal is
+    /// [judged](GrantBuilder::with_refusals_judged_by) to concern.
     #[must_use]
     pub fn with_fallback(mut self, provider: impl TokenProvider) -> Self {
         self.grant_mut().fallback = Some(BoxTokenProvider::new(provider));
+        self
+    }
+
+    /// Takes a further `error` of the token endpoint for `invalid_grant` (RFC 6749 §5.2), where a server has
+    /// another word for a refresh token that has ended or was revoked. There can be several.
+    ///
+    /// ```
+    /// use tower_bearer::oauth2::RefreshToken;
+    ///
+    /// let endpoint = "https://github.com/login/oauth/access_token";
+    /// let builder = RefreshToken::builder(endpoint, "my-app", "s3cret", "tGzv3JOkF0XG5Qx2TlKWIA")
+    ///     .with_invalid_grant_code("bad_refresh_token");
+    /// # let _ = builder;
+    /// ```
+    #[must_use]
+    pub fn with_invalid_grant_code(mut self, code: impl Into<String>) -> Self {
+        let codes = &mut self.grant_mut().invalid_grant.further_codes;
+        codes.push(code.into().into());
         self
     }
 }
@@ -189,6 +212,7 @@ impl Grant for RefreshTokenGrant {
         let refresh = Refresh {
             source: self.source.clone(),
             save: self.save.clone(),
+            invalid_grant: self.invalid_grant.clone(),
             falls_back: self.fallback.is_some(),
             memory: Arc::clone(&self.memory),
             client: client.detached(&endpoint),
@@ -197,7 +221,7 @@ impl Grant for RefreshTokenGrant {
         };
         let refreshed = self.turns.run(|sent| refresh.run(sent)).await;
         match (refreshed, &self.fallback) {
-            (Err(error), Some(fallback)) if is_invalid_grant(&error) => {
+            (Err(error), Some(fallback)) if self.invalid_grant.is(&error) => {
                 let token = fallback.fetch_token(cx).await;
                 token.map_err(FetchError::from_provider)
             }
@@ -212,8 +236,16 @@ impl fmt::Debug for RefreshTokenGrant {
     }
 }
 
-fn is_invalid_grant(error: &FetchError) -> bool {
-    let source = std::error::Error::source(error);
-    let error = source.and_then(|source| source.downcast_ref::<TokenEndpointError>());
-    error.is_some_and(TokenEndpointError::is_invalid_grant)
+/// Knows a refusal that is for the refresh token's sake.
+#[derive(Clone, Default)]
+struct InvalidGrant {
+    further_codes: Vec<Arc<str>>,
+}
+
+impl InvalidGrant {
+    fn is(&self, error: &FetchError) -> bool {
+        refusal_code(error).is_some_and(|code| {
+            code == "invalid_grant" || self.further_codes.iter().any(|further| **further == *code)
+        })
+    }
 }

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use zeroize::Zeroizing;
 
 use super::memory::{Memory, Secret};
-use super::{RefreshTokenGrant, RefreshTokenSource, Save, is_invalid_grant};
+use super::{InvalidGrant, RefreshTokenGrant, RefreshTokenSource, Save};
 use crate::error::{BoxError, FetchError, discard};
 use crate::oauth2::client::TokenClient;
 use crate::oauth2::client::request::GrantRequest;
@@ -21,6 +21,7 @@ use crate::token::AccessToken;
 pub(super) struct Refresh<T> {
     pub(super) source: RefreshTokenSource,
     pub(super) save: Option<Save>,
+    pub(super) invalid_grant: InvalidGrant,
     pub(super) falls_back: bool,
     pub(super) memory: Arc<Mutex<Memory>>,
     pub(super) endpoint: Endpoint,
@@ -44,7 +45,7 @@ impl<T: Transport> Refresh<T> {
             }
         }
         let error = match self.ask(&token, &sent).await {
-            Err(error) if is_invalid_grant(&error) => error,
+            Err(error) if self.invalid_grant.is(&error) => error,
             answered => return answered,
         };
         if self.source.is_fixed() {
@@ -77,9 +78,8 @@ impl<T: Transport> Refresh<T> {
                 Ok(answer.token)
             }
             Err(error) => {
-                let is_invalid_grant = error.is_invalid_grant();
                 let error = FetchError::from(error);
-                if is_invalid_grant {
+                if self.invalid_grant.is(&error) {
                     self.memory().refuse(token, error.clone());
                 }
                 Err(error)
