@@ -99,12 +99,6 @@ impl TokenEndpointError {
         self.inner.refusal.error_uri.as_deref()
     }
 
-    /// Whether what the token was asked for by is of no use any more (RFC 6749 §5.2).
-    pub(crate) fn is_invalid_grant(&self) -> bool {
-        // Not if the server says in the same breath that it cannot serve now.
-        self.error_code() == Some("invalid_grant") && self.inner.concerns == FetchErrorKind::Denied
-    }
-
     /// Whether this is about the metadata of an [`Issuer`](super::Issuer), so that no token endpoint was
     /// asked.
     pub fn is_discovery(&self) -> bool {
