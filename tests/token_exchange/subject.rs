@@ -4,19 +4,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::StatusCode;
 use http_body_util::Full;
 use tower::{Layer, ServiceExt};
 use tower_bearer::oauth2::{
-    ClientCredentials, SubjectToken, TokenEndpointErrorKind, TokenTypeIdentifier,
+    ActorToken, ClientCredentials, SubjectToken, TokenEndpointErrorKind, TokenTypeIdentifier,
 };
+use tower_bearer::provider::FileToken;
 use tower_bearer::{
     AccessToken, BearerAuthLayer, FetchContext, FetchError, FetchErrorKind, TokenCache,
     TokenProvider, TokenRequest, token_fn,
 };
 
 use crate::server::{Server, response};
-use crate::{ISSUED, cause, exchange, failure, hyper};
+use crate::{ISSUED, cause, exchange, failure, fetch, hyper};
 
 /// The subject tokens that arrived, in order.
 fn subject_tokens(server: &Server) -> Vec<String> {
@@ -151,32 +153,105 @@ async fn a_rejection_of_the_new_token_is_none_of_the_subjects() {
 
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(subject_tokens(&server), ["subject", "subject"]);
-    assert_eq!(*asked.lock().unwrap(), [(None, 0), (None, 0)]);
+    assert_eq!(*asked.lock().unwrap(), [(None, 0)]);
+}
+
+/// A provider of `{name}-0`, `{name}-1` and so on, and the tokens that it was told were rejected.
+fn numbered(name: &'static str) -> (impl TokenProvider, Arc<Mutex<Vec<Option<String>>>>) {
+    let asked = Arc::<Mutex<Vec<_>>>::default();
+    let log = Arc::clone(&asked);
+    let provider = token_fn(move |cx: FetchContext| {
+        let mut asked = log.lock().unwrap();
+        let text = format!("{name}-{}", asked.len());
+        let rejected = cx.rejected_token();
+        asked.push(rejected.map(|token| token.expose_secret().to_owned()));
+        async move {
+            tokio::task::yield_now().await;
+            Ok(AccessToken::new(&text)?)
+        }
+    });
+    (provider, asked)
 }
 
 #[tokio::test]
-async fn the_subjects_provider_is_asked_one_at_a_time() {
+async fn any_number_of_exchanges_share_one_fetch_of_the_subject() {
     let server = Server::answering(200, ISSUED).await;
-    let (at_once, most) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-    let seen = Arc::clone(&most);
-    let subject = token_fn(move |_| {
-        let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
-        async move {
-            let now = at_once.fetch_add(1, Ordering::SeqCst) + 1;
-            most.fetch_max(now, Ordering::SeqCst);
-            tokio::task::yield_now().await;
-            at_once.fetch_sub(1, Ordering::SeqCst);
-            Ok(AccessToken::new("subject")?)
-        }
-    });
+    let (subject, asked) = numbered("subject");
     let builder = exchange(&server, SubjectToken::access_token_of(subject));
-    let provider = builder.build(hyper()).unwrap();
-    let fetch = |scope: &str| {
-        let request = TokenRequest::default().with_scope(scope);
-        provider.fetch_token(FetchContext::new(request))
-    };
-    let all = tokio::join!(fetch("a"), fetch("b"), fetch("c"));
+    let cache = TokenCache::new(builder.build(hyper()).unwrap());
+    let scopes = ["a", "b", "c", "d"].map(|scope| TokenRequest::default().with_scope(scope));
+    let caches = scopes.map(|scope| cache.for_request(&scope));
+    for token in join_all(caches.iter().map(TokenCache::token)).await {
+        assert_eq!(token.unwrap().expose_secret(), "issued");
+    }
 
-    assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_ok());
-    assert_eq!(seen.load(Ordering::SeqCst), 1);
+    assert_eq!(*asked.lock().unwrap(), [None]);
+    assert_eq!(subject_tokens(&server), ["subject-0"; 4]);
+}
+
+#[tokio::test]
+async fn the_subject_may_be_of_a_cache_that_others_use() {
+    let server = Server::answering(200, ISSUED).await;
+    let (subject, asked) = numbered("subject");
+    let tokens = TokenCache::new(subject);
+    tokens.token().await.unwrap();
+    let builder = exchange(&server, SubjectToken::access_token_of(tokens.clone()));
+    fetch(builder).await.unwrap();
+
+    assert_eq!(subject_tokens(&server), ["subject-0"]);
+    assert_eq!(tokens.cached().unwrap().expose_secret(), "subject-0");
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_the_exchange_does_not_accept_is_replaced_for_the_next() {
+    for (status, code, is_replaced) in [
+        (400, "invalid_request", true),
+        (400, "invalid_grant", true),
+        (401, "invalid_grant", true),
+        (400, "invalid_target", false),
+        (401, "invalid_client", false),
+        (429, "invalid_request", false),
+        (503, "invalid_grant", false),
+    ] {
+        let refusals = AtomicUsize::new(1);
+        let server = Server::start(move |_| {
+            let is_refused = refusals.swap(0, Ordering::SeqCst) == 1;
+            match is_refused {
+                true => response(status, format!(r#"{{"error":"{code}"}}"#)),
+                false => response(200, ISSUED),
+            }
+        })
+        .await;
+        let ((subject, of_subject), (actor, of_actor)) = (numbered("s"), numbered("a"));
+        let actor = ActorToken::of(TokenTypeIdentifier::JWT, actor);
+        let builder = exchange(&server, SubjectToken::access_token_of(subject));
+        let provider = builder.with_actor_token(actor).build(hyper()).unwrap();
+        let fetch = async || provider.fetch_token(FetchContext::default()).await;
+        fetch().await.unwrap_err();
+        fetch().await.unwrap();
+
+        let second = if is_replaced { "s-1" } else { "s-0" };
+        assert_eq!(subject_tokens(&server), ["s-0", second], "{status} {code}");
+        let told = |name: &str| {
+            let rejected = is_replaced.then(|| Some(format!("{name}-0")));
+            [None].into_iter().chain(rejected).collect::<Vec<_>>()
+        };
+        assert_eq!(*of_subject.lock().unwrap(), told("s"));
+        assert_eq!(*of_actor.lock().unwrap(), told("a"));
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_file_is_exchanged_as_the_type_that_is_named() {
+    let server = Server::answering(200, ISSUED).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "e.y.J\n").unwrap();
+    let subject = SubjectToken::of(TokenTypeIdentifier::JWT, FileToken::new(file.path()));
+    fetch(exchange(&server, subject)).await.unwrap();
+
+    let form = server.only_request().form;
+    let expected =
+        "&subject_token=e.y.J&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt";
+    assert!(form.ends_with(expected), "{form}");
 }

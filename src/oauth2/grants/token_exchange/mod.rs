@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Grant, GrantBuilder, GrantProvider};
+use super::{Grant, GrantBuilder, GrantProvider, refusal_code};
 use crate::error::FetchError;
 use crate::oauth2::client::request::GrantRequest;
 use crate::oauth2::client::{Credential, TokenClient};
@@ -16,22 +16,23 @@ mod token_type;
 pub use self::subject_token::{ActorToken, SubjectToken};
 pub use self::token_type::TokenTypeIdentifier;
 
+use self::subject_token::Read;
+
 /// Token exchange (RFC 8693), as a [`TokenProvider`](crate::TokenProvider): one token is given for another.
 ///
 /// ```
 /// use tower_bearer::oauth2::{SubjectToken, TokenExchange, TokenTypeIdentifier};
+/// use tower_bearer::provider::FileToken;
 ///
-/// let subject = SubjectToken::from_fn(TokenTypeIdentifier::JWT, || async {
-///     let text = tokio::fs::read_to_string("/var/run/secrets/tokens/id").await?;
-///     Ok(text.trim_end().to_owned())
-/// });
+/// let file = FileToken::new("/var/run/secrets/tokens/sts");
+/// let subject = SubjectToken::of(TokenTypeIdentifier::JWT, file);
 /// let builder = TokenExchange::builder("https://sts.example.com/token", subject)
 ///     .with_client("my-service", "s3cret")
 ///     .with_audience("https://api.example.com");
 /// # let _ = builder;
 /// ```
 ///
-/// The subject token is read anew for every fetch. Several resources can be asked for (RFC 8707 §2), and
+/// The subject token is read anew for every fetch, or taken from a cache: see [`SubjectToken`]. Several resources can be asked for (RFC 8707 §2), and
 /// one audience, although RFC 8693 §2.1 has several.
 ///
 /// # Errors
@@ -84,7 +85,7 @@ impl TokenExchangeBuilder {
 
     /// Sends an `actor_token`: that of who acts for the subject (RFC 8693 §1.1).
     ///
-    /// It is read anew for every fetch, after the subject token.
+    /// It is read after the subject token.
     #[must_use]
     pub fn with_actor_token(mut self, actor_token: ActorToken) -> Self {
         self.grant_mut().actor = Some(actor_token);
@@ -122,18 +123,28 @@ impl Grant for TokenExchangeGrant {
         cx: FetchContext,
     ) -> Result<AccessToken, FetchError> {
         let endpoint = client.endpoint().await?;
+        let subject = self.subject.read(&endpoint).await?;
         let mut request = GrantRequest::new(Self::TYPE)
-            .with("subject_token", &self.subject.read(&endpoint).await?)
+            .with("subject_token", subject.text())
             .with("subject_token_type", self.subject.token_type().as_str());
+        let mut read = vec![subject];
         if let Some(actor) = &self.actor {
-            request.add("actor_token", &actor.read(&endpoint).await?);
+            let token = actor.read(&endpoint).await?;
+            request.add("actor_token", token.text());
             request.add("actor_token_type", actor.token_type().as_str());
+            read.push(token);
         }
         if let Some(requested) = &self.requested {
             request.add("requested_token_type", requested.as_str());
         }
-        let answer = client.fetch(&endpoint, request, cx.token_request()).await?;
-        Ok(answer.token)
+        let answer = client.fetch(&endpoint, request, cx.token_request()).await;
+        let answer = answer.map_err(FetchError::from);
+        let code = answer.as_ref().err().and_then(refusal_code);
+        if let Some("invalid_request" | "invalid_grant") = code {
+            // Which of them it does not accept, the server does not say (RFC 8693 §2.2.2).
+            read.iter().for_each(Read::refused);
+        }
+        Ok(answer?.token)
     }
 }
 

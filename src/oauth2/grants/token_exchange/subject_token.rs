@@ -2,42 +2,41 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 use super::TokenTypeIdentifier;
+use crate::cache::TokenCache;
 use crate::error::{BoxError, FetchError};
+use crate::layer::IntoTokenCache;
 use crate::oauth2::client::Text;
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
-use crate::oauth2::grants::turns::Turns;
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
-use crate::provider::{BoxTokenProvider, FetchContext, TokenProvider};
+use crate::provider::TokenProvider;
+use crate::token::AccessToken;
 
 /// The token that is exchanged, and what kind of token it is (RFC 8693 §2.1).
 ///
 /// ```
 /// use tower_bearer::oauth2::{SubjectToken, TokenTypeIdentifier};
+/// use tower_bearer::provider::FileToken;
 /// use tower_bearer::TokenCache;
 ///
 /// // A token that the platform keeps in a file, such as a Kubernetes service account's.
-/// let of_file = SubjectToken::from_fn(TokenTypeIdentifier::JWT, || async {
-///     let text = tokio::fs::read_to_string("/var/run/secrets/tokens/id").await?;
-///     Ok(text.trim_end().to_owned())
-/// });
+/// let file = FileToken::new("/var/run/secrets/tokens/sts");
+/// let of_file = SubjectToken::of(TokenTypeIdentifier::JWT, file);
 ///
-/// // The access token that a cache has, while it is good.
-/// fn of_cache(tokens: TokenCache) -> SubjectToken {
-///     SubjectToken::from_fn(TokenTypeIdentifier::ACCESS_TOKEN, move || {
-///         let tokens = tokens.clone();
-///         async move { Ok(tokens.token().await?.expose_secret().to_owned()) }
-///     })
+/// // The access token of a cache that serves others too.
+/// fn of_cache(tokens: &TokenCache) -> SubjectToken {
+///     SubjectToken::access_token_of(tokens.clone())
 /// }
 /// # let _ = (of_file, of_cache);
 /// ```
 ///
 /// # Security
 ///
-/// Zeroed when dropped. What was read for a fetch is zeroed when that fetch ends.
+/// A fixed text is zeroed when dropped. What a closure returned for a fetch is zeroed when that fetch ends.
 #[derive(Clone)]
 pub struct SubjectToken {
     token_type: TokenTypeIdentifier,
@@ -50,7 +49,7 @@ pub type ActorToken = SubjectToken;
 #[derive(Clone)]
 enum Inner {
     Text(Text),
-    Provider(BoxTokenProvider, Arc<Turns>),
+    Cache(Arc<dyn Tokens>),
 }
 
 impl SubjectToken {
@@ -77,15 +76,31 @@ impl SubjectToken {
         }
     }
 
-    /// The access token that `provider` fetches, anew for every fetch and one at a time.
+    /// The access token that `tokens` has: see [`of`](Self::of).
+    pub fn access_token_of<C>(tokens: C) -> Self
+    where
+        C: IntoTokenCache<Provider: TokenProvider>,
+    {
+        Self::of(TokenTypeIdentifier::ACCESS_TOKEN, tokens)
+    }
+
+    /// The token that `tokens` has, which is a [provider](TokenProvider) or a [`TokenCache`] to share.
     ///
-    /// It is asked for the default [`TokenRequest`](crate::TokenRequest), so for its own scopes, and is
-    /// told of no rejection: what a server rejects is the token that this one was exchanged for. Its error
-    /// is the error of the fetch, as it is.
-    pub fn access_token_of(provider: impl TokenProvider) -> Self {
+    /// A provider is asked by a cache of its own, so that exchanges for any number of scopes share one token
+    /// and one fetch of it; it is asked for the default [`TokenRequest`](crate::TokenRequest), so for its own
+    /// scopes. Its error is the error of the fetch, as it is. A pause after a failure is that cache's own: to be
+    /// able to [end](TokenCache::reset_backoff) it, pass a cache.
+    ///
+    /// If the exchange is refused by `invalid_request` (RFC 8693 §2.2.2) or `invalid_grant`, which servers say of
+    /// a subject token that they do not accept, the token is [invalidated](TokenCache::invalidate) in the cache:
+    /// the next exchange gets a new one. The rejection of a token that it was exchanged for is none of this one.
+    pub fn of<C>(token_type: TokenTypeIdentifier, tokens: C) -> Self
+    where
+        C: IntoTokenCache<Provider: TokenProvider>,
+    {
         Self {
-            token_type: TokenTypeIdentifier::ACCESS_TOKEN,
-            inner: Inner::Provider(BoxTokenProvider::new(provider), Arc::default()),
+            token_type,
+            inner: Inner::Cache(Arc::new(tokens.into_token_cache())),
         }
     }
 
@@ -97,27 +112,18 @@ impl SubjectToken {
         self.token_type.validate()?;
         match &self.inner {
             Inner::Text(text) => text.validate(InvalidConfigKind::SubjectToken),
-            Inner::Provider(..) => Ok(()),
+            Inner::Cache(_) => Ok(()),
         }
     }
 
-    /// The text, to be sent to `endpoint`.
-    pub(super) async fn read(&self, endpoint: &Endpoint) -> Result<Zeroizing<String>, FetchError> {
+    /// The token, to be sent to `endpoint`.
+    pub(super) async fn read(&self, endpoint: &Endpoint) -> Result<Read<'_>, FetchError> {
         let text = match &self.inner {
             Inner::Text(text) => text.read(InvalidConfigKind::SubjectToken).await,
-            Inner::Provider(provider, turns) => {
-                // A provider may count on one fetch at a time for one request, and here come all scopes.
-                let provider = provider.clone();
-                let fetch = async move {
-                    let token = provider.fetch_token(FetchContext::default()).await;
-                    token.map_err(FetchError::from_provider)
-                };
-                let token = turns.run(|_| fetch).await?;
-                return Ok(Zeroizing::new(token.expose_secret().to_owned()));
-            }
+            Inner::Cache(tokens) => return Ok(Read::Token(tokens.token().await?, &**tokens)),
         };
         let source = match text {
-            Ok(text) => return Ok(text),
+            Ok(text) => return Ok(Read::Text(text)),
             Err(source) => match source.downcast::<FetchError>() {
                 Ok(error) => return Err(*error),
                 Err(source) => source,
@@ -125,6 +131,44 @@ impl SubjectToken {
         };
         let error = TokenEndpointError::new(TokenEndpointErrorKind::SubjectToken);
         Err(error.with_source(source).at(endpoint.name()).into())
+    }
+}
+
+/// A token that was read for one exchange.
+pub(super) enum Read<'a> {
+    Text(Zeroizing<String>),
+    Token(AccessToken, &'a dyn Tokens),
+}
+
+impl Read<'_> {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Token(token, _) => token.expose_secret(),
+        }
+    }
+
+    /// States that the server does not accept it.
+    pub(super) fn refused(&self) {
+        if let Self::Token(token, tokens) = self {
+            tokens.invalidate(token);
+        }
+    }
+}
+
+/// A [`TokenCache`], whatever its provider.
+pub(super) trait Tokens: Send + Sync {
+    fn token(&self) -> BoxFuture<'_, Result<AccessToken, FetchError>>;
+    fn invalidate(&self, token: &AccessToken);
+}
+
+impl<P: TokenProvider> Tokens for TokenCache<P> {
+    fn token(&self) -> BoxFuture<'_, Result<AccessToken, FetchError>> {
+        Box::pin(Self::token(self))
+    }
+
+    fn invalidate(&self, token: &AccessToken) {
+        Self::invalidate(self, token);
     }
 }
 
