@@ -8,7 +8,8 @@ use tower_bearer::oauth2::{
     Assertion, ClientCredentials, ClientCredentialsBuilder, Credential, InvalidConfigKind,
     TokenEndpointErrorKind as Kind,
 };
-use tower_bearer::{FetchContext, TokenProvider, TokenRequest};
+use tower_bearer::provider::FileToken;
+use tower_bearer::{AccessToken, FetchContext, FetchError, TokenProvider, TokenRequest, token_fn};
 
 use super::server::{Received, Server, response};
 use super::support::*;
@@ -130,6 +131,65 @@ async fn an_assertion_that_cannot_be_made_is_not_sent_and_not_quoted() {
         assert_eq!(std::error::Error::source(cause).is_some(), has_source);
         assert_eq!(server.received().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn the_text_of_a_file_authenticates_a_client() {
+    let server = Server::answering(200, TOKEN).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "e30.e30.file\n").unwrap();
+    let assertion = Assertion::of(FileToken::new(file.path()));
+    fetch(with(&server, assertion)).await.unwrap();
+
+    let form = pairs(&server.only_request());
+    assert_eq!(member(&form, "client_assertion"), "e30.e30.file");
+}
+
+#[tokio::test]
+async fn an_assertion_of_a_provider_is_sent_again_while_it_is_good() {
+    let server = Server::answering(200, TOKEN).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let tokens = token_fn(move |cx| {
+        assert_eq!(*cx.token_request(), TokenRequest::default());
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        async move { Ok(AccessToken::new(&format!("e30.e30.{number}"))?) }
+    });
+    let provider = with(&server, Assertion::of(tokens)).with_scope("read");
+    let provider = provider.build(hyper()).unwrap();
+    for _ in 0..2 {
+        let fetched = provider.fetch_token(FetchContext::default()).await;
+        fetched.unwrap();
+    }
+
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    for request in server.received() {
+        assert_eq!(member(&pairs(&request), "client_assertion"), "e30.e30.0");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_that_cannot_be_had_says_what_that_concerns() {
+    let server = Server::answering(200, TOKEN).await;
+    let hour = std::time::Duration::from_secs(3600);
+    for (error, expected) in [
+        (FetchError::denied("no"), FetchErrorKind::Denied),
+        (
+            FetchError::invalid_request("no"),
+            FetchErrorKind::InvalidRequest,
+        ),
+        (FetchError::unavailable("no"), FetchErrorKind::Unavailable),
+    ] {
+        let error = error.with_retry_after(hour);
+        let failing = token_fn(move |_| {
+            let error = error.clone();
+            async { Err(error.into()) }
+        });
+        let error = failure(with(&server, Assertion::of(failing))).await;
+        assert_eq!((error.kind(), error.retry_after()), (expected, Some(hour)));
+        assert_eq!(cause(&error).kind(), Kind::Assertion);
+    }
+    assert!(server.received().is_empty());
 }
 
 #[tokio::test]

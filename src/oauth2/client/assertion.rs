@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, FetchError};
+use crate::layer::IntoTokenCache;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
-use crate::provider::TokenRequest;
+use crate::provider::{TokenProvider, TokenRequest};
 
 /// A JWT that is made, or read, anew for every token request: to authenticate the client (RFC 7523 §2.2),
 /// or as the grant itself (§2.1).
 ///
 /// ```
 /// use tower_bearer::oauth2::{Assertion, ClientCredentials};
+/// use tower_bearer::provider::FileToken;
 ///
 /// // A token that the platform keeps in a file, such as a Kubernetes service account's.
-/// let assertion = Assertion::from_fn(|_cx| async {
-///     let text = tokio::fs::read_to_string("/var/run/secrets/tokens/id").await?;
-///     Ok(text.trim_end().to_owned())
-/// });
+/// let assertion = Assertion::of(FileToken::new("/var/run/secrets/tokens/id"));
 /// let builder = ClientCredentials::builder("https://id.example.com/token", "my-service", assertion);
 /// # let _ = builder;
 /// ```
@@ -61,7 +60,8 @@ pub struct AssertionContext {
 impl Assertion {
     /// Makes the assertion by a closure, once for every token request.
     ///
-    /// If it fails, so does the fetch, as one that may get better by itself.
+    /// If it fails, so does the fetch: as a [`FetchError`] says if that is what the closure returns, and
+    /// otherwise as one that may get better by itself.
     pub fn from_fn<F, Fut>(f: F) -> Self
     where
         F: Fn(AssertionContext) -> Fut + Send + Sync + 'static,
@@ -72,6 +72,26 @@ impl Assertion {
             audience: None,
             inside: Inside::default(),
         }
+    }
+
+    /// The token that `tokens` has, which is a [provider](TokenProvider) or a
+    /// [`TokenCache`](crate::TokenCache) to share: a JWT that somebody else makes, such as what
+    /// [workload identities](https://learn.microsoft.com/entra/workload-id/workload-identity-federation) and
+    /// projected service account tokens of Kubernetes are, which a
+    /// [`FileToken`](crate::provider::FileToken) reads.
+    ///
+    /// A provider is asked by a cache of its own, for the default [`TokenRequest`], whatever the token request is
+    /// for. While the token is good it is sent again: not for servers that take each `jti` once. If it fails, so does
+    /// the fetch, as the error says.
+    pub fn of<C>(tokens: C) -> Self
+    where
+        C: IntoTokenCache<Provider: TokenProvider>,
+    {
+        let tokens = tokens.into_token_cache();
+        Self::from_fn(move |_cx| {
+            let tokens = tokens.clone();
+            async move { Ok(tokens.token().await?.expose_secret().to_owned()) }
+        })
     }
 
     /// Sets whom the assertion is for, its `aud`.
@@ -116,13 +136,23 @@ impl Assertion {
         }
         let error = || TokenEndpointError::new(TokenEndpointErrorKind::Assertion);
         let assertion = (self.make)(cx).await;
-        let assertion = Zeroizing::new(assertion.map_err(|source| error().with_source(source))?);
+        let assertion = Zeroizing::new(assertion.map_err(|source| failed(error(), source))?);
         // A JWT is visible ASCII (RFC 7515 §7.1).
         if assertion.is_empty() || !assertion.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(error());
         }
         Ok(assertion)
     }
+}
+
+/// Takes a source that says what it concerns at its word.
+fn failed(mut error: TokenEndpointError, source: BoxError) -> TokenEndpointError {
+    if let Some(source) = source.downcast_ref::<FetchError>() {
+        error = error
+            .concerning(source.kind())
+            .with_retry_after(source.retry_after());
+    }
+    error.with_source(source)
 }
 
 impl AssertionContext {

@@ -14,12 +14,10 @@ use crate::token::AccessToken;
 ///
 /// ```
 /// use tower_bearer::oauth2::{Assertion, JwtBearer};
+/// use tower_bearer::provider::FileToken;
 ///
 /// // A token of the platform's, for one of an issuer that trusts it.
-/// let assertion = Assertion::from_fn(|_cx| async {
-///     let text = tokio::fs::read_to_string("/var/run/secrets/tokens/id").await?;
-///     Ok(text.trim_end().to_owned())
-/// });
+/// let assertion = Assertion::of(FileToken::new("/var/run/secrets/tokens/id"));
 /// let builder = JwtBearer::builder("https://id.example.com/token", assertion)
 ///     .with_scope("orders:read");
 /// # let _ = builder;
