@@ -205,6 +205,41 @@ async fn an_answer_that_is_no_bearer_token_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_no_access_token_is_taken_if_just_that_was_requested() {
+    const ID: TokenTypeIdentifier = TokenTypeIdentifier::ID_TOKEN;
+    const ACCESS: TokenTypeIdentifier = TokenTypeIdentifier::ACCESS_TOKEN;
+    let own = || TokenTypeIdentifier::from("urn:x:own");
+    for (requested, issued, token_type, is_taken) in [
+        (Some(ID), Some(ID), "N_A", true),
+        (Some(ID), Some(ID), "n_a", true),
+        (Some(ID), Some(ID), "Bearer", true),
+        (Some(own()), Some(own()), "N_A", true),
+        (Some(ID), Some(ID), "DPoP", false),
+        (Some(ID), Some(TokenTypeIdentifier::JWT), "N_A", false),
+        (Some(ID), None, "N_A", false),
+        (Some(ACCESS), Some(ACCESS), "N_A", false),
+        (None, Some(ID), "N_A", false),
+        (None, None, "N_A", false),
+    ] {
+        let case = format!("{requested:?} {issued:?} {token_type}");
+        let issued = issued.map(|it| format!(r#","issued_token_type":"{it}""#));
+        let issued = issued.unwrap_or_default();
+        let body = format!(r#"{{"access_token":"t","token_type":"{token_type}"{issued}}}"#);
+        let server = Server::answering(200, body).await;
+        let mut builder = exchange(&server, jwt("e.y.J"));
+        if let Some(requested) = requested {
+            builder = builder.with_requested_token_type(requested);
+        }
+        let token = fetch(builder).await;
+        assert_eq!(token.is_ok(), is_taken, "{case}");
+        if let Err(error) = token {
+            let kind = cause(error.downcast_ref().unwrap()).kind();
+            assert_eq!(kind, TokenEndpointErrorKind::UnsupportedTokenType, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_missing_issued_token_type_is_put_up_with() {
     let server = Server::answering(200, r#"{"access_token":"t","token_type":"bearer"}"#).await;
     let token = fetch(exchange(&server, jwt("e.y.J"))).await.unwrap();

@@ -44,9 +44,20 @@ pub(crate) fn parse(
     body: &[u8],
     redactor: &Redactor,
 ) -> Result<TokenAnswer, TokenEndpointError> {
+    parse_as(None, parts, body, redactor)
+}
+
+/// The same, where a token of the type `requested` (RFC 8693 §3) was asked for, which is none that is sent in any
+/// particular way (§2.2.1).
+pub(crate) fn parse_as(
+    requested: Option<&str>,
+    parts: &Parts,
+    body: &[u8],
+    redactor: &Redactor,
+) -> Result<TokenAnswer, TokenEndpointError> {
     let date = date(&parts.headers);
     let token = match members(parts, body, redactor) {
-        Ok(answer) => token(&answer, date),
+        Ok(answer) => token(&answer, requested, date),
         Err(error) if error.kind() == TokenEndpointErrorKind::NotJson => {
             let token = bare_jwt(body, date).map(|token| TokenAnswer { token, scope: None });
             token.ok_or(error)
@@ -93,7 +104,11 @@ fn redirected(parts: &Parts) -> TokenEndpointError {
         .with_retry_after(retry_after(&parts.headers))
 }
 
-fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<TokenAnswer, TokenEndpointError> {
+fn token(
+    answer: &Answer<'_>,
+    requested: Option<&str>,
+    date: Option<SystemTime>,
+) -> Result<TokenAnswer, TokenEndpointError> {
     if answer.get("error").is_some() {
         return Err(refusal::under_success(answer));
     }
@@ -102,18 +117,10 @@ fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<TokenAnswer, T
             TokenEndpointErrorKind::MissingToken,
         ));
     };
-    // Required by RFC 6749 §5.1 and yet left out by some.
-    if answer.has("token_type") {
-        let token_type = answer.text("token_type");
-        // `access_token` is what some say, by mistake, and mean a bearer token.
-        let is_bearer = |it: Zeroizing<String>| {
-            it.eq_ignore_ascii_case("bearer") || it.eq_ignore_ascii_case("access_token")
-        };
-        if !token_type.is_some_and(is_bearer) {
-            return Err(TokenEndpointError::new(
-                TokenEndpointErrorKind::UnsupportedTokenType,
-            ));
-        }
+    if !is_of_use(answer, requested) {
+        return Err(TokenEndpointError::new(
+            TokenEndpointErrorKind::UnsupportedTokenType,
+        ));
     }
     let token = AccessToken::new(&token).map_err(|error| {
         TokenEndpointError::new(TokenEndpointErrorKind::InvalidToken).with_source(error.into())
@@ -129,6 +136,24 @@ fn token(answer: &Answer<'_>, date: Option<SystemTime>) -> Result<TokenAnswer, T
         },
         scope: answer.texts("scope"),
     })
+}
+
+/// Whether the token is a bearer token, or what was requested instead.
+fn is_of_use(answer: &Answer<'_>, requested: Option<&str>) -> bool {
+    // Required by RFC 6749 §5.1 and yet left out by some.
+    if !answer.has("token_type") {
+        return true;
+    }
+    let Some(token_type) = answer.text("token_type") else {
+        return false;
+    };
+    let is = |name| token_type.eq_ignore_ascii_case(name);
+    if is("N_A") {
+        let issued = answer.text("issued_token_type");
+        return requested.is_some_and(|it| issued.is_some_and(|issued| *issued == it));
+    }
+    // `access_token` is what some say, by mistake, and mean a bearer token.
+    is("bearer") || is("access_token")
 }
 
 /// Some servers answer with a JWT and nothing around it, but for the quotes of JSON.

@@ -67,14 +67,39 @@ impl<T: Transport> TokenClient<T> {
         request: GrantRequest,
         wanted: &TokenRequest,
     ) -> Result<TokenAnswer, TokenEndpointError> {
-        self.fetch_and_keep(endpoint, request, wanted, || {}, drop)
+        self.fetch_as(None, endpoint, request, wanted, || {}, drop)
             .await
     }
 
-    /// The same, and calls `sends` right before anything is sent. Gives `keep` the refresh token of the
+    /// The same, for a token of the type `requested` (RFC 8693 §2.1), which need not be a bearer token.
+    pub(crate) async fn fetch_requested(
+        &self,
+        requested: &str,
+        endpoint: &Endpoint,
+        request: GrantRequest,
+        wanted: &TokenRequest,
+    ) -> Result<TokenAnswer, TokenEndpointError> {
+        self.fetch_as(Some(requested), endpoint, request, wanted, || {}, drop)
+            .await
+    }
+
+    /// [`fetch`](Self::fetch), and calls `sends` right before anything is sent. Gives `keep` the refresh token of the
     /// answer as soon as there is one, whatever is then found wrong with the rest.
     pub(crate) async fn fetch_and_keep(
         &self,
+        endpoint: &Endpoint,
+        request: GrantRequest,
+        wanted: &TokenRequest,
+        sends: impl FnOnce() + Send,
+        keep: impl FnOnce(Zeroizing<String>) + Send,
+    ) -> Result<TokenAnswer, TokenEndpointError> {
+        self.fetch_as(None, endpoint, request, wanted, sends, keep)
+            .await
+    }
+
+    async fn fetch_as(
+        &self,
+        requested: Option<&str>,
         endpoint: &Endpoint,
         request: GrantRequest,
         wanted: &TokenRequest,
@@ -91,7 +116,7 @@ impl<T: Transport> TokenClient<T> {
             if let Some(refresh_token) = response::refresh_token(&parts, &body) {
                 keep(refresh_token);
             }
-            let answer = response::parse(&parts, &body, &redactor)?;
+            let answer = response::parse_as(requested, &parts, &body, &redactor)?;
             if !self.client.accepts_fewer_scopes {
                 let granted = answer.has_scopes(wanted.scopes());
                 granted.map_err(|error| error.with_status(parts.status))?;

@@ -37,10 +37,11 @@ use self::subject_token::Read;
 ///
 /// # Errors
 ///
-/// As of every [`GrantProvider`]. An answer whose `token_type` is `N_A` (RFC 8693 §2.2.1) brings no bearer
+/// As of every [`GrantProvider`]. An answer whose `token_type` is `N_A` (RFC 8693 §2.2.1) brings no access
 /// token and is
-/// [`UnsupportedTokenType`](crate::oauth2::TokenEndpointErrorKind::UnsupportedTokenType). Its `issued_token_type`
-/// is not looked at, since some servers leave it out; a refresh token in it is dropped.
+/// [`UnsupportedTokenType`](crate::oauth2::TokenEndpointErrorKind::UnsupportedTokenType), unless its
+/// `issued_token_type` is what was [requested](TokenExchangeBuilder::with_requested_token_type). Otherwise that is
+/// not looked at, since some servers leave it out. A refresh token that comes along is dropped.
 pub type TokenExchange<T> = GrantProvider<TokenExchangeGrant, T>;
 
 /// Configures [`TokenExchange`].
@@ -93,6 +94,13 @@ impl TokenExchangeBuilder {
     }
 
     /// Sends a `requested_token_type`. Unless set, the server decides (RFC 8693 §2.1).
+    ///
+    /// If that is another than [`TokenTypeIdentifier::ACCESS_TOKEN`], such as an ID token, an answer that has it
+    /// as its `issued_token_type` may have the `token_type` `N_A` (§2.2.1).
+    ///
+    /// # Security
+    ///
+    /// A [`BearerAuthLayer`](crate::BearerAuthLayer) sends it as a bearer token, whatever it is.
     #[must_use]
     pub fn with_requested_token_type(mut self, token_type: TokenTypeIdentifier) -> Self {
         self.grant_mut().requested = Some(token_type);
@@ -137,7 +145,16 @@ impl Grant for TokenExchangeGrant {
         if let Some(requested) = &self.requested {
             request.add("requested_token_type", requested.as_str());
         }
-        let answer = client.fetch(&endpoint, request, cx.token_request()).await;
+        let wanted = cx.token_request();
+        let other = self.requested.as_ref().map(TokenTypeIdentifier::as_str);
+        let answer = match other.filter(|it| *it != TokenTypeIdentifier::ACCESS_TOKEN.as_str()) {
+            Some(other) => {
+                client
+                    .fetch_requested(other, &endpoint, request, wanted)
+                    .await
+            }
+            None => client.fetch(&endpoint, request, wanted).await,
+        };
         let answer = answer.map_err(FetchError::from);
         let code = answer.as_ref().err().and_then(refusal_code);
         if let Some("invalid_request" | "invalid_grant") = code {
