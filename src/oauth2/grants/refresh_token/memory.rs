@@ -18,16 +18,49 @@ pub(super) type Secret = Arc<Zeroizing<String>>;
 /// See [`with_rotation_saved_by`](super::RefreshTokenBuilder::with_rotation_saved_by).
 ///
 /// ```
-/// use tower_bearer::error::BoxError;
-/// use tower_bearer::oauth2::RefreshTokenRotation;
+/// use std::fs::{self, File, OpenOptions};
+/// use std::io::{self, Write};
+/// use std::path::Path;
+/// use tower_bearer::oauth2::RefreshTokenBuilder;
 ///
-/// async fn save(rotation: RefreshTokenRotation) -> Result<(), BoxError> {
-///     // Renamed once it is whole, so that there is one or the other at any time.
-///     tokio::fs::write("/var/lib/my-service/new", rotation.expose_new()).await?;
-///     tokio::fs::rename("/var/lib/my-service/new", "/var/lib/my-service/refresh-token").await?;
+/// fn save(refresh_token: &str, path: &Path) -> io::Result<()> {
+///     // One may be left, half written or readable for others.
+///     let new = path.with_extension("new");
+///     let _none = fs::remove_file(&new);
+///
+///     let mut options = OpenOptions::new();
+///     options.write(true).create_new(true);
+///     #[cfg(unix)]
+///     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+///     let mut file = options.open(&new)?;
+///     file.write_all(refresh_token.as_bytes())?;
+///     file.sync_all()?;
+///
+///     // Once it is whole, so that there is one or the other at any time, be there a power cut.
+///     fs::rename(&new, path)?;
+///     #[cfg(unix)]
+///     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
 ///     Ok(())
 /// }
-/// # let _ = save;
+///
+/// fn saved_in_a_file(builder: RefreshTokenBuilder) -> RefreshTokenBuilder {
+///     builder.with_rotation_saved_by(|rotation| async move {
+///         let path = Path::new("/var/lib/my-service/refresh-token");
+///         Ok(tokio::task::spawn_blocking(move || save(rotation.expose_new(), path)).await??)
+///     })
+/// }
+/// # let _ = saved_in_a_file;
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("refresh-token");
+/// # fs::write(path.with_extension("new"), "left")?;
+/// # for text in ["r1", "r2"] {
+/// #     save(text, &path)?;
+/// #     assert_eq!(fs::read_to_string(&path)?, text);
+/// #     assert!(!path.with_extension("new").exists());
+/// # }
+/// # #[cfg(unix)]
+/// # assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path)?) & 0o777, 0o600);
+/// # Ok::<(), io::Error>(())
 /// ```
 ///
 /// # Security
