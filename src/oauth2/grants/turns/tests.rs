@@ -74,10 +74,29 @@ async fn a_job_with_nothing_on_its_way_ends_with_its_fetch() {
     let (mut open, job) = gated(false);
     let mut first = spawn(turns.run(job));
     assert_pending!(first.poll());
+    // Its task gets to run.
+    tokio::task::yield_now().await;
+    assert!(!open.is_closed());
     drop(first);
 
     assert_eq!(at_once(&turns).await, "at-once");
     open.closed().await;
+}
+
+#[tokio::test]
+async fn a_job_whose_fetch_is_gone_before_it_begins_does_not_begin() {
+    let turns = Arc::<Turns>::default();
+    let begun = Arc::new(AtomicBool::new(false));
+    let is_begun = Arc::clone(&begun);
+    let mut first = spawn(turns.run(|_| async move {
+        is_begun.store(true, Ordering::SeqCst);
+        token("first")
+    }));
+    assert_pending!(first.poll());
+    drop(first);
+
+    assert_eq!(at_once(&turns).await, "at-once");
+    assert!(!begun.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
@@ -104,22 +123,25 @@ async fn a_job_with_something_on_its_way_goes_on_without_its_fetch() {
     assert_eq!(second.await, "at-once");
 }
 
-#[tokio::test]
-async fn an_orphan_ends_once_nothing_is_on_its_way_any_more() {
-    let turns = Arc::<Turns>::default();
+#[test]
+fn an_orphan_ends_once_nothing_is_on_its_way_any_more() {
     let (open, gate) = oneshot::channel::<()>();
-    let mut first = spawn(turns.run(|sent: Sent| {
-        sent.set(true);
-        async move {
-            gate.await.unwrap();
-            sent.set(false);
-            pending().await
-        }
-    }));
-    assert_pending!(first.poll());
-    drop(first);
+    let (tell, told) = oneshot::channel();
+    let sent = Sent::default();
+    sent.set(true);
+    let is_sent = sent.clone();
+    let job = async move {
+        gate.await.unwrap();
+        is_sent.set(false);
+        pending().await
+    };
+    drop(told);
+    let mut driven = spawn(drive(job, sent, tell, pending::<()>));
+    assert_pending!(driven.poll());
+
     open.send(()).unwrap();
-    assert_eq!(at_once(&turns).await, "at-once");
+    assert!(driven.is_woken());
+    assert_ready!(driven.poll());
 }
 
 #[test]
