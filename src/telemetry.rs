@@ -16,8 +16,8 @@
 //! | access token rejected and the request could not be sent again | warn | |
 //! | access token rejected and request not sent again | warn | `reason`: a `rejections_total` outcome |
 //! | request to an origin that is not allowed was sent without an access token | warn | |
-//! | authorization server metadata not read again, the last is used | warn | |
 //! | token file not read again, its last token is used | warn | |
+//! | authorization server metadata not read again, the last is used | warn | `outcome` |
 //! | access token used | trace | `age`, `remaining`, `stale` |
 //!
 //! # Metrics (feature `metrics`)
@@ -43,6 +43,7 @@
 //! | `stale_serves_total` | counter: a token was used that is due to be replaced | |
 //! | `rejections_total` | counter: requests whose first token was rejected | `outcome` |
 //! | `other_origin_total` | counter: requests passed on without a token | |
+//! | `metadata_failures_total` | counter: metadata could not be read again | `outcome` |
 //!
 //! # Values
 //!
@@ -50,6 +51,8 @@
 //! - `outcome` of a fetch: `ok`, `superseded` (it brought the token that was rejected meanwhile), or the
 //!   [kind](crate::FetchErrorKind) of its failure: `unavailable`, `denied`, `invalid_request`,
 //!   `timed_out`, `panicked`, `expired`, `closed`, `other`.
+//! - `outcome` of metadata not read again: the same kinds, of which it can be `unavailable`, `denied` and
+//!   `panicked`.
 //! - `cause` of no fetch: `pause` after a failure, `budget` of rejections, `closed`.
 //! - `outcome` of a rejection: `healed` by the retry, `rejected_again`, `failed` (the retry got no
 //!   response), or it was [not retried](crate::rejection::NotRetried): `body_not_replayable`,
@@ -165,9 +168,16 @@ fn suppressed(cause: &'static str) {
 
 /// The metadata of an issuer is too old and could not be read again.
 #[cfg_attr(not(feature = "oauth2"), allow(dead_code))]
-pub(crate) fn metadata_not_read_again() {
+pub(crate) fn metadata_not_read_again(why: FetchErrorKind) {
+    let outcome = label_of(why);
     #[cfg(feature = "tracing")]
-    tracing::warn!("authorization server metadata not read again, the last is used");
+    tracing::warn!(
+        outcome,
+        "authorization server metadata not read again, the last is used"
+    );
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_bearer_metadata_failures_total", "outcome" => outcome).increment(1);
+    let _ = outcome;
 }
 
 /// The last token that was in a file stands in for one that cannot be read now.
@@ -352,5 +362,10 @@ pub fn describe_metrics() {
         "tower_bearer_other_origin_total",
         Unit::Count,
         "Requests that were passed on without an access token because of their origin"
+    );
+    describe_counter!(
+        "tower_bearer_metadata_failures_total",
+        Unit::Count,
+        "Times when authorization server metadata could not be read again, by why"
     );
 }

@@ -251,6 +251,48 @@ fn a_request_to_another_origin_is_counted() {
     assert_eq!(counted.len(), 1, "{counted:?}");
 }
 
+#[cfg(feature = "oauth2")]
+#[test]
+fn metadata_that_cannot_be_read_again_is_counted() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use http::{Method, Request, Response};
+    use http_body_util::Full;
+    use tower_bearer::oauth2::{ClientCredentials, Issuer};
+    use tower_bearer::{FetchContext, TokenProvider as _};
+
+    let counted = counted(|| async {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let transport = tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let is_token_request = request.method() == Method::POST;
+            let is_first = !is_token_request && reads.fetch_add(1, Ordering::Relaxed) == 0;
+            let mut response = Response::new(Full::<Bytes>::from(match is_token_request {
+                true => r#"{"access_token":"token"}"#,
+                false => {
+                    r#"{"issuer":"https://id.example.com","token_endpoint":"https://id.example.com/t"}"#
+                }
+            }));
+            if !is_token_request && !is_first {
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            }
+            std::future::ready(Ok::<_, std::io::Error>(response))
+        });
+        let issuer = Issuer::new("https://id.example.com").with_max_age(Duration::ZERO);
+        let provider = ClientCredentials::builder(issuer, "me", "hunter2").build(transport);
+        let provider = provider.unwrap();
+        provider.fetch_token(FetchContext::default()).await.unwrap();
+        provider.fetch_token(FetchContext::default()).await.unwrap();
+        // It is read again by a task.
+        tokio::task::yield_now().await;
+    });
+    let expected = [(
+        "metadata_failures_total outcome=unavailable".to_owned(),
+        1.0,
+    )];
+    assert_eq!(counted, BTreeMap::from(expected));
+}
+
 #[test]
 fn every_metric_is_described() {
     let recorder = DebuggingRecorder::new();

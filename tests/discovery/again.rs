@@ -1,13 +1,21 @@
 //! Metadata that is read again.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, header::LOCATION};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::LOCATION;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use tower::service_fn;
+use tower_bearer::error::BoxError;
+use tower_bearer::oauth2::{ClientCredentials, Issuer};
 
 use crate::server::response;
-use crate::support::{OAUTH, Site, document, provider, token};
+use crate::support::{OAUTH, Site, document, fetch, provider, token};
 
 #[tokio::test]
 async fn metadata_that_is_too_old_is_read_again() {
@@ -19,10 +27,48 @@ async fn metadata_that_is_too_old_is_read_again() {
     .await;
     let provider = provider(site.issuer().with_max_age(Duration::ZERO));
 
-    for expected in ["token0", "token1", "token2"] {
-        assert_eq!(token(&provider).await, expected);
+    assert_eq!(token(&provider).await, "token0");
+    // Beside a fetch, which goes on with what there is.
+    assert_eq!(token(&provider).await, "token0");
+    while token(&provider).await != "token1" {}
+    assert!(site.reads().iter().all(|path| path == OAUTH));
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_no_fetch_waiting() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let transport = service_fn(move |request: Request<Full<Bytes>>| {
+        let is_token_request = request.method() == Method::POST;
+        let is_first = !is_token_request && counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            let body = match (is_token_request, is_first) {
+                (true, _) => r#"{"access_token":"token"}"#,
+                (_, true) => {
+                    r#"{"issuer":"https://id.example.com","token_endpoint":"https://id.example.com/t"}"#
+                }
+                _ => pending().await,
+            };
+            Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(body)))
+        }
+    });
+    let issuer = Issuer::new("https://id.example.com").with_max_age(Duration::ZERO);
+    let builder = ClientCredentials::builder(issuer, "me", "hunter2");
+    let provider = builder.build(transport).unwrap();
+
+    assert_eq!(token(&provider).await, "token");
+    for _ in 0..3 {
+        // With nothing that has to pass: neither time nor a turn of another task.
+        let token = fetch(&provider)
+            .now_or_never()
+            .expect("it waits for nothing");
+        assert_eq!(token.unwrap().expose_secret(), "token");
     }
-    assert_eq!(site.reads(), [OAUTH; 3]);
+    while reads.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(token(&provider).await, "token");
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
@@ -60,8 +106,12 @@ async fn a_read_that_fails_later_is_no_outage_and_is_put_off() {
         }
         // The first, and one attempt, which may have looked at both places.
         let attempt = if matches!(fault, 1 | 2 | 6) { 2 } else { 1 };
+        while reads.load(Ordering::Relaxed) < 1 + attempt {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(token(&provider).await, "token", "{fault}");
         assert_eq!(reads.load(Ordering::Relaxed), 1 + attempt, "{fault}");
-        assert_eq!(site.token_requests(), ["/token"; 6]);
+        assert_eq!(site.token_requests(), ["/token"; 7]);
         assert!(elsewhere.received().is_empty(), "{fault}");
     }
 }

@@ -47,11 +47,16 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 ///
 /// # When it is read
 ///
-/// Metadata is used for an hour, or what [`with_max_age`](Self::with_max_age) says, and then read again by
-/// the next fetch. If that fails, whatever the reason, the last one stays in use and the next attempt is
-/// after a minute, or what `Retry-After` says: an outage of discovery is no outage of tokens. Fetches that
-/// need the first one at the same time share one read, which ends after 10 seconds; a later one ends after
-/// 5 seconds. Time is that of a clock which nobody sets, and which counts the suspension of the host.
+/// Metadata is used for an hour, or what [`with_max_age`](Self::with_max_age) says, and then read again
+/// beside the next fetch, which goes on at once with what there is. If that fails, whatever the reason, the
+/// last one stays in use and the next attempt is after a minute, or what `Retry-After` says, up to an hour:
+/// an outage of discovery is no outage of tokens. The [event and the counter](crate::telemetry) of it say
+/// why.
+///
+/// A read ends after 10 seconds. Without a tokio runtime there is nobody to read beside a fetch, which then
+/// waits for it, for a second at most. Each fetch that needs the first metadata reads it by itself; a
+/// [cache](crate::cache) has four fetches at once before the first success. Time is that of a clock which
+/// nobody sets, and which counts the suspension of the host.
 ///
 /// # Errors
 ///
@@ -158,7 +163,7 @@ impl Issuer {
 
     /// Sets for how long metadata is used before it is read again; one hour unless set.
     ///
-    /// Zero reads it for every fetch.
+    /// Zero reads it beside every fetch.
     #[must_use]
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -211,7 +216,7 @@ impl fmt::Debug for Issuer {
 /// Finds the token endpoint of an [`Issuer`], and remembers it.
 pub(crate) struct Discovery {
     reader: Arc<Reader>,
-    last: LastRead<Endpoint>,
+    last: Arc<LastRead<Endpoint>>,
 }
 
 impl Discovery {
@@ -244,7 +249,7 @@ impl Discovery {
                 locations,
                 expected,
             }),
-            last: LastRead::new(issuer.max_age),
+            last: Arc::new(LastRead::new(issuer.max_age)),
         })
     }
 
@@ -254,7 +259,7 @@ impl Discovery {
 
     /// Where the token endpoint is now, for a client that presents a certificate, or does not.
     ///
-    /// Cancel safe: a read that several wait for goes on as long as one of them does.
+    /// Cancel safe: a read that is dropped is one that has failed, for this fetch alone.
     pub(crate) async fn endpoint<T: Transport>(
         &self,
         transport: impl FnOnce() -> T,
