@@ -118,6 +118,8 @@ async fn what_it_cannot_be_asked_for_is_refused_and_not_sent() {
         request().with_audience("a"),
         request().with_tenant("a"),
         request().with_parameter("claims", "{}"),
+        // Longer than a URL can be.
+        request().with_resource("a".repeat(70_000)),
     ];
     assert_refused(&imds(&server).build(http()).unwrap(), &refused).await;
     let without_default = AzureManagedIdentity::imds().with_url(server.url());

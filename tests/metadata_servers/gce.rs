@@ -139,7 +139,12 @@ async fn what_it_cannot_be_asked_for_is_refused_and_not_sent() {
     let identity = builder(&server).with_identity_tokens_for("a");
     let identity = identity.build(http()).unwrap();
     assert_refused(&identity, &by_none).await;
-    let of_access = [request().with_scope("a"), request().with_audience("")];
+    let of_access = [
+        request().with_scope("a"),
+        request().with_audience(""),
+        // Longer than a URL can be, once it is encoded.
+        request().with_audience("é".repeat(12_000)),
+    ];
     assert_refused(&identity, &of_access).await;
     assert!(server.received().is_empty());
 }

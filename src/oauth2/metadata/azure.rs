@@ -119,7 +119,7 @@ impl<T: Transport> AzureManagedIdentity<T> {
             .ok_or_else(|| TokenEndpointError::new(TokenEndpointErrorKind::NotSent))?;
         let query = self.access.query(resource, self.identity.as_ref());
         let (name, value, redactor) = self.access.header().await?;
-        let request = self.server.request(&query, name, value);
+        let request = self.server.request(&query, name, value)?;
         let (parts, body) = self.server.exchange(request).await?;
         token(&parts, &body, &redactor).map_err(|error| weigh(error, &parts, &body))
     }

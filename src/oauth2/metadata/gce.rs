@@ -77,7 +77,7 @@ impl<T: Transport> GceMetadata<T> {
             .query(wanted)
             .ok_or_else(|| TokenEndpointError::new(TokenEndpointErrorKind::NotSent))?;
         let flavor = HeaderValue::from_static("Google");
-        let request = self.server.request(&query, FLAVOR, flavor);
+        let request = self.server.request(&query, FLAVOR, flavor)?;
         let (parts, body) = self.server.exchange(request).await?;
         self.read(&parts, &body)
     }

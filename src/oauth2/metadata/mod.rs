@@ -62,7 +62,7 @@ use super::answer::retry_after::date;
 use super::answer::{lifetime, response};
 use super::endpoint::Endpoint;
 use super::error::Asked;
-use super::error::TokenEndpointError;
+use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use super::transport::{Transport, get};
 use crate::origin::is_loopback;
@@ -84,12 +84,21 @@ struct MetadataServer<T> {
 
 impl<T: Transport> MetadataServer<T> {
     /// A request with this query.
-    fn request(&self, query: &str, name: HeaderName, value: HeaderValue) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        query: &str,
+        name: HeaderName,
+        value: HeaderValue,
+    ) -> Result<Request<Full<Bytes>>, TokenEndpointError> {
         let uri = format!("{}?{query}", self.endpoint.name());
-        let uri: Uri = uri.parse().expect("a URL and a query that was encoded");
+        // A URL and a query that was encoded are one, up to the longest that `Uri` takes.
+        let uri: Uri = uri.parse().map_err(|_| {
+            let error = TokenEndpointError::new(TokenEndpointErrorKind::NotSent);
+            error.with_text("its URL would be longer than 65534 bytes".to_owned())
+        })?;
         let mut request = get(uri);
         request.headers_mut().insert(name, value);
-        request
+        Ok(request)
     }
 
     async fn exchange(
