@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const MILLISECONDS: f64 = 1e11;
 
 /// What lives longer has an `iat` that is none.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Whether a text is a signed JWT in its compact form: a header that names an algorithm (RFC 7515
 /// §4.1.1), claims and a signature.

@@ -149,7 +149,8 @@ fn is_link_local(host: &str) -> bool {
 ///
 /// These servers keep tokens and return one that they have had for a while. So it does not live for the
 /// `exp - iat` of a JWT: unless `expires_in` says how long, it ends at `expires_on` or `exp`, seen from the
-/// `Date` of the answer, which is the server's clock, or by ours if there is none.
+/// `Date` of the answer, which is the server's clock, or by ours if there is none. An end that is further
+/// away than any token lives, as one in milliseconds is, says nothing.
 fn token(
     parts: &Parts,
     body: &[u8],
@@ -161,10 +162,17 @@ fn token(
     if member("expires_in").and_then(response::seconds).is_some() {
         return Ok(token);
     }
-    let end = member("expires_on").and_then(response::seconds);
-    let end = end.and_then(|end| SystemTime::UNIX_EPOCH.checked_add(end));
-    let end = end.or_else(|| lifetime::end_of_jwt(token.expose_secret()));
-    Ok(match (end, date(&parts.headers)) {
+    let expires_on = member("expires_on").and_then(response::seconds);
+    let expires_on = expires_on.and_then(|end| SystemTime::UNIX_EPOCH.checked_add(end));
+    let ends = [expires_on, lifetime::end_of_jwt(token.expose_secret())];
+    let date = date(&parts.headers);
+    let now = date.unwrap_or_else(SystemTime::now);
+    let is_near = |end: &SystemTime| {
+        end.duration_since(now)
+            .map_or(true, |left| left <= lifetime::LONGEST)
+    };
+    let end = ends.into_iter().flatten().find(is_near);
+    Ok(match (end, date) {
         // One that has ended has no time left, which is a failure of its own kind.
         (Some(end), Some(now)) => {
             token.with_expires_in(end.duration_since(now).unwrap_or_default())
@@ -233,5 +241,31 @@ mod tests {
         assert_eq!(lifetime(None, json), end(784_111_797));
         let unknown = r#"{"access_token":"opaque"}"#;
         assert_eq!(lifetime(None, unknown), Lifetime::Unknown);
+    }
+
+    #[test]
+    fn an_end_beyond_a_year_says_nothing() {
+        let opaque = |end: u64| format!(r#"{{"access_token":"opaque","expires_on":"{end}"}}"#);
+        let year = 366 * 24 * 60 * 60;
+        let latest = lifetime(DATE, &opaque(784_111_777 + year));
+        assert_eq!(latest, Lifetime::For(Duration::from_secs(year)));
+        for (date, end) in [
+            (DATE, 784_111_778 + year),
+            (DATE, 784_111_797_000),
+            (DATE, u64::MAX),
+            (None, 4_102_444_800_000),
+            // Our clock is at 2024 at least.
+            (None, 253_402_300_799),
+        ] {
+            assert_eq!(lifetime(date, &opaque(end)), Lifetime::Unknown, "{end}");
+        }
+        // What the token itself says counts then.
+        let milliseconds = format!(r#"{{"access_token":"{JWT}","expires_on":784111797000}}"#);
+        let ten = Lifetime::For(Duration::from_secs(10));
+        assert_eq!(lifetime(DATE, &milliseconds), ten);
+        // By such a clock its end is absurd, but not its length.
+        let epoch = Some("Thu, 01 Jan 1970 00:00:00 GMT");
+        let length = Lifetime::For(Duration::from_secs(3610));
+        assert_eq!(lifetime(epoch, JWT), length);
     }
 }
