@@ -4,7 +4,8 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 
-use super::discovery::{Discovery, Issuer};
+use super::discovery::{Discovery, Issuer, NamedBy};
+use super::error::TokenEndpointError;
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use crate::origin::{Origin, is_loopback};
 
@@ -100,6 +101,8 @@ pub(crate) struct Endpoint {
     audience: Arc<str>,
     /// How a client may prove who it is, if the issuer has said so: those of which we know the names.
     auth_methods: Option<Arc<[&'static str]>>,
+    /// Who is told if it is no endpoint any more.
+    named_by: Option<NamedBy>,
 }
 
 impl Endpoint {
@@ -139,6 +142,7 @@ impl Endpoint {
             name,
             audience,
             auth_methods: None,
+            named_by: None,
         })
     }
 
@@ -165,6 +169,19 @@ impl Endpoint {
     pub(crate) fn with_auth_methods(mut self, methods: Arc<[&'static str]>) -> Self {
         self.auth_methods = Some(methods);
         self
+    }
+
+    pub(crate) fn with_named_by(mut self, named_by: NamedBy) -> Self {
+        self.named_by = Some(named_by);
+        self
+    }
+
+    /// Notes a failure of this endpoint, which may have moved if it was discovered.
+    pub(crate) fn note(&self, error: TokenEndpointError) -> TokenEndpointError {
+        match &self.named_by {
+            Some(named_by) => named_by.note(self, error),
+            None => error,
+        }
     }
 
     /// How a client may prove who it is, if the issuer does not take `method`.

@@ -1,5 +1,6 @@
 //! Metadata that is read again.
 
+use std::error::Error;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::LOCATION;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::service_fn;
-use tower_bearer::error::BoxError;
-use tower_bearer::oauth2::{ClientCredentials, Issuer};
+use tower_bearer::error::{BoxError, FetchError};
+use tower_bearer::oauth2::{ClientCredentials, Issuer, TokenEndpointError};
 
-use crate::server::response;
-use crate::support::{OAUTH, Site, document, fetch, provider, token};
+use crate::server::{Server, response};
+use crate::support::{OAUTH, Site, cause, document, fetch, provider, token};
 
 #[tokio::test]
 async fn metadata_that_is_too_old_is_read_again() {
@@ -127,6 +128,73 @@ async fn a_token_is_given_while_the_issuer_is_down() {
     drop(site);
     assert_eq!(token(&provider).await, "token");
     assert_eq!(token(&provider).await, "token");
+}
+
+#[tokio::test]
+async fn metadata_of_a_token_endpoint_that_has_gone_is_read_before_the_next_fetch() {
+    for (status, is_gone) in [
+        (404, true),
+        (410, true),
+        (302, true),
+        (400, false),
+        (500, false),
+    ] {
+        let reads = AtomicUsize::new(0);
+        let server = Server::start(move |request| {
+            if request.method == Method::POST {
+                return match request.uri.path() {
+                    "/token0" => response(status, ""),
+                    _ => response(200, r#"{"access_token":"token"}"#),
+                };
+            }
+            let read = reads.fetch_add(1, Ordering::Relaxed);
+            let origin = format!("http://{}", request.header("host").unwrap());
+            document(&origin, &format!("{origin}/token{read}"))
+        })
+        .await;
+        let provider = provider(Issuer::new(server.url().replace("/token", "/tenant")));
+
+        let error = fetch(&provider).await.unwrap_err();
+        let error = error.downcast::<FetchError>().unwrap();
+        assert!(!cause(&error).is_discovery());
+        assert_eq!(fetch(&provider).await.is_ok(), is_gone, "{status}");
+        let received = server.received().into_iter();
+        let reads = received.filter(|it| it.method == Method::GET).count();
+        assert_eq!(reads, 1 + usize::from(is_gone), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_stays_away_has_the_metadata_read_once_a_minute() {
+    let reads = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if request.method == Method::POST {
+            return response(404, "");
+        }
+        let origin = format!("http://{}", request.header("host").unwrap());
+        match reads.fetch_add(1, Ordering::Relaxed) {
+            0 => document(&origin, "{origin}/token"),
+            _ => response(503, ""),
+        }
+    })
+    .await;
+    let provider = provider(Issuer::new(server.url().replace("/token", "/tenant")));
+
+    let first = fetch(&provider).await.unwrap_err();
+    let first = first.downcast::<FetchError>().unwrap();
+    assert!(cause(&first).source().is_none());
+    for _ in 0..3 {
+        let error = fetch(&provider).await.unwrap_err();
+        let error = error.downcast::<FetchError>().unwrap();
+        assert_eq!(cause(&error).status(), Some(StatusCode::NOT_FOUND));
+        // And why that is all it knows.
+        let metadata = cause(&error).source().unwrap();
+        let metadata = metadata.downcast_ref::<TokenEndpointError>().unwrap();
+        assert!(metadata.is_discovery());
+        assert_eq!(metadata.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    }
+    let received = server.received().into_iter();
+    assert_eq!(received.filter(|it| it.method == Method::GET).count(), 2);
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ impl<T: Transport> TokenClient<T> {
         };
         let answer: Result<_, TokenEndpointError> = fetch.await;
         answer.map_err(|error| {
-            let error = self.client.explain(error, endpoint);
+            let error = self.client.explain(endpoint.note(error), endpoint);
             let error = self.client.concerns(error, wanted);
             self.client.judge(error.at(endpoint.name()))
         })

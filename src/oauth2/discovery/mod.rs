@@ -1,11 +1,14 @@
 //! Where an issuer's token endpoint is, by its own word (RFC 8414, OpenID Connect Discovery 1.0).
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::endpoint::Endpoint;
-use super::error::TokenEndpointError;
+use super::error::{TokenEndpointError, TokenEndpointErrorKind};
 use super::invalid_config::{InvalidConfig, InvalidConfigKind};
 use super::transport::Transport;
 use crate::origin::Origin;
@@ -50,8 +53,9 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// Metadata is used for an hour, or what [`with_max_age`](Self::with_max_age) says, and then read again
 /// beside the next fetch, which goes on at once with what there is. If that fails, whatever the reason, the
 /// last one stays in use and the next attempt is after a minute, or what `Retry-After` says, up to an hour:
-/// an outage of discovery is no outage of tokens. The [event and the counter](crate::telemetry) of it say
-/// why.
+/// an outage of discovery is no outage of tokens. A token endpoint that answers 404, 410 or a redirect may
+/// have moved: the metadata is then read before the next fetch, once a minute at most. The [event and the counter](crate::telemetry) of it say
+/// why, as does the source of an error by which the token endpoint itself says nothing.
 ///
 /// A read ends after 10 seconds. Without a tokio runtime there is nobody to read beside a fetch, which then
 /// waits for it, for a second at most. Each fetch that needs the first metadata reads it by itself; a
@@ -269,7 +273,37 @@ impl Discovery {
             let (reader, transport) = (Arc::clone(&self.reader), transport());
             reader.read(transport, is_certificate, limit)
         };
-        self.last.get(read).await
+        let endpoint = self.last.get(read).await?;
+        Ok(endpoint.with_named_by(NamedBy(Arc::clone(&self.last))))
+    }
+}
+
+/// Where what happens at a token endpoint is told, to the one who keeps the metadata that names it.
+#[derive(Clone)]
+pub(crate) struct NamedBy(Arc<LastRead<Endpoint>>);
+
+impl NamedBy {
+    /// Notes a failure of `endpoint`, and says of one that the server did not explain that the metadata may
+    /// be out of date.
+    pub(crate) fn note(
+        &self,
+        endpoint: &Endpoint,
+        error: TokenEndpointError,
+    ) -> TokenEndpointError {
+        let has_gone = error.kind() == TokenEndpointErrorKind::Redirected
+            || matches!(
+                error.status(),
+                Some(StatusCode::NOT_FOUND | StatusCode::GONE)
+            );
+        if has_gone {
+            // Not if another one has been read meanwhile.
+            self.0.doubt(|held| held.uri() == endpoint.uri());
+        }
+        let is_explained = error.error_code().is_some() || error.source().is_some();
+        match self.0.failure() {
+            Some(failure) if !is_explained => error.with_source(failure.into()),
+            _ => error,
+        }
     }
 }
 
