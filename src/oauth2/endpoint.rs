@@ -98,6 +98,8 @@ impl EndpointSource {
 pub(crate) struct Endpoint {
     uri: Uri,
     name: Arc<str>,
+    /// As it was given.
+    url: Arc<str>,
     audience: Arc<str>,
     /// How a client may prove who it is, if the issuer has said so: those of which we know the names.
     auth_methods: Option<Arc<[&'static str]>>,
@@ -136,11 +138,12 @@ impl Endpoint {
 
         // Without the query, which may hold a key.
         let name = format!("{scheme}://{authority}{}", uri.path()).into();
-        let audience = url.into();
+        let url: Arc<str> = url.into();
         Ok(Self {
             uri,
             name,
-            audience,
+            audience: Arc::clone(&url),
+            url,
             auth_methods: None,
             named_by: None,
         })
@@ -150,7 +153,12 @@ impl Endpoint {
         &self.uri
     }
 
-    /// Scheme, host, port and path.
+    /// The URL as it was given.
+    pub(crate) fn url(&self) -> &Arc<str> {
+        &self.url
+    }
+
+    /// Scheme, host, port and path, fit to be shown.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -159,6 +167,12 @@ impl Endpoint {
     pub(crate) fn origin(&self) -> Option<Origin> {
         let (scheme, authority) = (self.uri.scheme()?, self.uri.authority()?);
         Origin::new_insecure_http(&format!("{scheme}://{authority}")).ok()
+    }
+
+    /// Sets what is shown of it.
+    pub(crate) fn with_name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
     }
 
     pub(crate) fn with_audience(mut self, audience: &Arc<str>) -> Self {

@@ -65,7 +65,9 @@ impl Expected {
             let error = TokenEndpointError::new(TokenEndpointErrorKind::TokenEndpointOrigin);
             return Err(error.with_text(clean(&origin.to_string())));
         }
-        let endpoint = endpoint.with_audience(&self.issuer);
+        // Where it is on that origin is a text of the server.
+        let name = clean(endpoint.name());
+        let endpoint = endpoint.with_name(&name).with_audience(&self.issuer);
         Ok(match auth_methods(metadata) {
             Some(methods) => endpoint.with_auth_methods(methods),
             None => endpoint,
@@ -174,6 +176,16 @@ mod tests {
         let endpoint = read("https://id.example.com", false, body).ok().unwrap();
         assert_eq!(&**endpoint.audience(), "https://id.example.com");
         assert_eq!(&**endpoint.name(), "https://id.example.com/t");
+    }
+
+    #[test]
+    fn of_a_long_path_512_bytes_are_shown_and_all_is_asked() {
+        let url = format!("https://id.example.com/{}", "a".repeat(60_000));
+        let body = format!(r#"{{"issuer":"https://id.example.com","token_endpoint":"{url}"}}"#);
+        let endpoint = read("https://id.example.com", false, &body).ok().unwrap();
+        assert_eq!(&**endpoint.name(), &url[..512]);
+        assert_eq!(endpoint.uri().to_string(), url);
+        assert_eq!(&**endpoint.url(), url);
     }
 
     #[test]
