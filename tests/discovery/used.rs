@@ -108,22 +108,27 @@ async fn a_client_with_a_certificate_uses_the_alias_for_mutual_tls() {
 
 #[tokio::test]
 async fn an_assertion_is_for_the_issuer_that_named_the_endpoint() {
-    let site = Site::with("{origin}/token").await;
-    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let site = Site::with("{origin}/token?a=b").await;
+    let seen = Arc::<Mutex<Vec<(String, String)>>>::default();
     let log = Arc::clone(&seen);
     let assertion = Assertion::from_fn(move |cx| {
-        log.lock().unwrap().push(cx.audience().to_owned());
+        let seen = (cx.audience().to_owned(), cx.token_endpoint().to_owned());
+        log.lock().unwrap().push(seen);
         async { Ok("a.b.c".to_owned()) }
     });
 
     token(&provider_with(site.issuer(), assertion.clone())).await;
-    token(&provider_with(
-        site.issuer(),
-        assertion.with_audience("other"),
-    ))
-    .await;
-    let issuer = format!("{}/tenant", site.origin());
-    assert_eq!(*seen.lock().unwrap(), [issuer, "other".to_owned()]);
+    let other = assertion.clone().with_audience("other");
+    token(&provider_with(site.issuer(), other.clone())).await;
+    let endpoint = other.with_token_endpoint_as_audience();
+    token(&provider_with(site.issuer(), endpoint)).await;
+    let (issuer, url) = (
+        format!("{}/tenant", site.origin()),
+        format!("{}/token?a=b", site.origin()),
+    );
+    let other = "other".to_owned();
+    let expected = [issuer, other, url.clone()].map(|it| (it, url.clone()));
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[tokio::test]

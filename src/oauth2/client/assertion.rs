@@ -36,8 +36,16 @@ use crate::provider::{TokenProvider, TokenRequest};
 #[derive(Clone)]
 pub struct Assertion {
     make: Arc<dyn Fn(AssertionContext) -> BoxFuture + Send + Sync>,
-    audience: Option<Arc<str>>,
+    audience: Audience,
     inside: Inside,
+}
+
+#[derive(Clone)]
+enum Audience {
+    /// The issuer if it named the endpoint, else the endpoint's URL.
+    Usual,
+    TokenEndpoint,
+    Fixed(Arc<str>),
 }
 
 /// What an assertion says of a [`TokenRequest`] for itself, so that no parameter has to.
@@ -54,6 +62,7 @@ type BoxFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 pub struct AssertionContext {
     client_id: Option<Arc<str>>,
     audience: Arc<str>,
+    token_endpoint: Arc<str>,
     token_request: TokenRequest,
 }
 
@@ -69,7 +78,7 @@ impl Assertion {
     {
         Self {
             make: Arc::new(move |cx| Box::pin(f(cx))),
-            audience: None,
+            audience: Audience::Usual,
             inside: Inside::default(),
         }
     }
@@ -100,7 +109,39 @@ impl Assertion {
     /// endpoint, as it was given, if it was configured. Servers differ in what they take.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into().into());
+        self.audience = Audience::Fixed(audience.into().into());
+        self
+    }
+
+    /// Makes the URL of the token endpoint the audience, also of one that was discovered.
+    ///
+    /// Some servers take nothing else (RFC 7523 §3, item 3, names it as an example). It takes the place of
+    /// [`with_audience`](Self::with_audience), and that of it.
+    ///
+    /// ```
+    /// use tower_bearer::oauth2::{Assertion, ClientCredentials, Issuer};
+    ///
+    /// let assertion = Assertion::from_fn(|cx| async move {
+    ///     assert_eq!(cx.audience(), cx.token_endpoint());
+    ///     sign(cx.audience()).await
+    /// });
+    /// # async fn sign(_: &str) -> Result<String, tower_bearer::error::BoxError> { unimplemented!() }
+    /// let builder = ClientCredentials::builder(
+    ///     Issuer::new("https://id.example.com"),
+    ///     "my-service",
+    ///     assertion.with_token_endpoint_as_audience(),
+    /// );
+    /// # let _ = builder;
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// A server that names another's endpoint as its own could use the assertion there; so prefer the issuer
+    /// where the server takes it. A discovered endpoint is on an
+    /// [origin that was allowed](crate::oauth2::Issuer#security) in any case.
+    #[must_use]
+    pub fn with_token_endpoint_as_audience(mut self) -> Self {
+        self.audience = Audience::TokenEndpoint;
         self
     }
 
@@ -131,8 +172,10 @@ impl Assertion {
         &self,
         mut cx: AssertionContext,
     ) -> Result<Zeroizing<String>, TokenEndpointError> {
-        if let Some(audience) = &self.audience {
-            cx.audience = Arc::clone(audience);
+        match &self.audience {
+            Audience::Usual => {}
+            Audience::TokenEndpoint => cx.audience = Arc::clone(&cx.token_endpoint),
+            Audience::Fixed(audience) => cx.audience = Arc::clone(audience),
         }
         let error = || TokenEndpointError::new(TokenEndpointErrorKind::Assertion);
         let assertion = (self.make)(cx).await;
@@ -159,11 +202,13 @@ impl AssertionContext {
     pub(crate) fn new(
         client_id: Option<Arc<str>>,
         audience: Arc<str>,
+        token_endpoint: Arc<str>,
         token_request: TokenRequest,
     ) -> Self {
         Self {
             client_id,
             audience,
+            token_endpoint,
             token_request,
         }
     }
@@ -176,6 +221,11 @@ impl AssertionContext {
     /// Whom the assertion is for: its `aud`.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// The URL of the token endpoint: as it was configured, or as the issuer's metadata names it.
+    pub fn token_endpoint(&self) -> &str {
+        &self.token_endpoint
     }
 
     /// What token is asked for, defaults included.

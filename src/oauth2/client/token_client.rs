@@ -278,7 +278,8 @@ impl Client {
 
     fn assertion_context(&self, endpoint: &Endpoint, wanted: &TokenRequest) -> AssertionContext {
         let audience = Arc::clone(endpoint.audience());
-        AssertionContext::new(self.id.clone(), audience, wanted.clone())
+        let url = Arc::clone(endpoint.url());
+        AssertionContext::new(self.id.clone(), audience, url, wanted.clone())
     }
 
     /// Whether that parameter is set already. Twice is not allowed (RFC 6749 §3.2).

@@ -36,7 +36,7 @@ use crate::oauth2::client::{Assertion, ClientSecret};
 /// |---|---|
 /// | `iss` | the client's id, or [`with_issuer`](Self::with_issuer) |
 /// | `sub` | the same, unless set otherwise |
-/// | `aud` | the token endpoint's URL as it was given, its issuer if it was discovered, or [`Assertion::with_audience`]; always one text, since some servers refuse an array |
+/// | `aud` | the token endpoint's URL as it was given, its issuer if it was discovered, or what [`Assertion::with_audience`] or [`Assertion::with_token_endpoint_as_audience`] says; always one text, since some servers refuse an array |
 /// | `iat` | now, less [10 seconds](Self::with_backdating) |
 /// | `exp` | `iat` and [60 seconds](Self::with_lifetime) |
 /// | `jti` | 128 random bits |

@@ -76,7 +76,11 @@ mod tests {
 
     fn claims_at(assertion: &JwtAssertion, now: SystemTime) -> Result<Value, String> {
         let wanted = TokenRequest::default().with_scope("b a").with_tenant("t");
-        let cx = AssertionContext::new(Some("me".into()), "https://id.example/".into(), wanted);
+        let (audience, url) = (
+            "https://id.example/".into(),
+            "https://id.example/token".into(),
+        );
+        let cx = AssertionContext::new(Some("me".into()), audience, url, wanted);
         let claims = assertion.claims(&cx, now, "id");
         claims.map(Value::Object).map_err(|error| error.to_string())
     }

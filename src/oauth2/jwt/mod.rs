@@ -39,6 +39,7 @@
 //! | `x5t#S256` in the header, `PS256` (Microsoft Entra) | [`SigningKey::with_certificate`] |
 //! | `x5t` in the header (AD FS) | [`SigningKey::with_certificate_sha1`] |
 //! | the issuer, or anything else, as `aud` | [`Assertion::with_audience`] |
+//! | the URL of the token endpoint as `aud` | [`Assertion::with_token_endpoint_as_audience`] |
 //! | `aud` as an array, further claims | [`JwtAssertion::with_claim`] |
 //! | `nbf` | [`JwtAssertion::with_not_before`] |
 //! | another lifetime | [`JwtAssertion::with_lifetime`] |
@@ -57,6 +58,7 @@
 //! [`Assertion::signed_by`]: super::Assertion::signed_by
 //! [`Assertion::signed_by_fn`]: super::Assertion::signed_by_fn
 //! [`Assertion::with_audience`]: super::Assertion::with_audience
+//! [`Assertion::with_token_endpoint_as_audience`]: super::Assertion::with_token_endpoint_as_audience
 
 mod algorithm;
 mod assertion;
