@@ -1,4 +1,4 @@
-// Reads token requests to make (a JSON array, see tests/wire_oauth4webapi.rs), and prints what oauth4webapi
+// Reads token requests to make (a JSON array, see tests/wire_oauth4webapi), and prints what oauth4webapi
 // would send for each. Nothing is sent.
 
 import { text } from 'node:stream/consumers';
