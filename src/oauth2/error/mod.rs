@@ -245,6 +245,8 @@ impl fmt::Display for TokenEndpointError {
                 write!(f, "; {}", inner.advice)
             }
             Asked::TokenEndpoint => f.write_str(inner.refusal.hint()),
+            // An issuer may have its metadata at another place than the one that fails.
+            Asked::Issuer => f.write_str(inner.asked.advice(inner.refusal.is_silent())),
             asked if inner.concerns == FetchErrorKind::Denied => {
                 f.write_str(asked.advice(inner.refusal.is_silent()))
             }
