@@ -33,6 +33,8 @@ async fn metadata_of_another_issuer_is_refused_even_if_it_is_a_slash() {
     let named = format!("authorization server metadata {}{OAUTH} ", site.origin());
     assert!(text.starts_with(&named), "{text}");
     assert!(text.contains("differ by a slash at the end"), "{text}");
+    let hint = "choose it by `Issuer::with_openid_configuration`";
+    assert!(text.ends_with(hint), "{text}");
     // It is no reason to look for another document.
     assert_eq!(site.reads(), [OAUTH]);
     assert_eq!(site.token_requests().len(), 0);
@@ -49,6 +51,11 @@ async fn a_token_endpoint_without_tls_on_another_host_is_refused() {
 
         assert_eq!(error.kind(), FetchErrorKind::Denied);
         assert_eq!(cause(&error).kind(), Kind::InvalidMetadata, "{endpoint}");
+        let text = cause(&error).to_string();
+        assert!(
+            text.contains("`Issuer::with_openid_configuration`"),
+            "{text}"
+        );
         assert_eq!(site.token_requests().len(), 0);
     }
 }
@@ -173,6 +180,10 @@ async fn the_kind_of_failure_follows_from_the_status() {
         assert_eq!(cause(&error).kind(), Kind::Rejected);
         assert_eq!(error.retry_after().unwrap().as_secs(), 77);
         assert_eq!(site.reads().len(), reads, "{status}");
+        let text = cause(&error).to_string();
+        for place in ["with_openid_configuration", "with_oauth_metadata"] {
+            assert!(text.contains(place), "{text}");
+        }
         assert_eq!(site.token_requests().len(), 0);
     }
 }
@@ -187,6 +198,22 @@ async fn if_there_is_no_metadata_both_places_are_named() {
     for place in [OAUTH, OPENID] {
         let place = format!("metadata {}{place} (HTTP status 404)", site.origin());
         assert!(text.contains(&place), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_chosen_a_document_is_told_of_no_other() {
+    let site = Site::start(|_, origin| document("https://evil.example", origin)).await;
+    for issuer in [
+        site.issuer().with_openid_configuration(),
+        site.issuer().with_oauth_metadata(),
+    ] {
+        let text = cause(&failure(issuer).await).to_string();
+        assert!(
+            text.contains("https://evil.example/tenant instead of"),
+            "{text}"
+        );
+        assert!(!text.contains("Issuer::with"), "{text}");
     }
 }
 

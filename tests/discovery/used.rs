@@ -7,11 +7,16 @@ use http::{HeaderValue, Method};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::TokenCache;
 use tower_bearer::TokenRequest;
-use tower_bearer::oauth2::{Assertion, ClientCredentials, Credential, Issuer};
+use tower_bearer::error::FetchErrorKind;
+use tower_bearer::oauth2::{
+    Assertion, ClientCredentials, Credential, Issuer, TokenEndpointErrorKind as Kind,
+};
 use tower_bearer::provider::PassThrough;
 
 use crate::server::response;
-use crate::support::{OAUTH, OPENID, Site, document, fetch, http, provider, provider_with, token};
+use crate::support::{
+    OAUTH, OPENID, Site, cause, document, failure, fetch, http, provider, provider_with, token,
+};
 
 #[tokio::test]
 async fn a_token_is_asked_for_where_the_metadata_says() {
@@ -54,6 +59,35 @@ async fn where_there_is_no_metadata_of_rfc_8414_that_of_openid_connect_is_read()
         assert_eq!(token(&provider(site.issuer())).await, "token", "{status}");
         assert_eq!(site.reads(), [OAUTH, OPENID], "{status}");
     }
+}
+
+#[tokio::test]
+async fn json_without_an_issuer_is_no_metadata_but_with_another_it_is() {
+    for (body, reads) in [
+        ("{}", 2),
+        (
+            r#"{"issuer":null,"token_endpoint":"https://evil.example"}"#,
+            2,
+        ),
+        (r#"{"status":404,"title":"Not Found"}"#, 2),
+        (r#"{"issuer":""}"#, 1),
+        (r#"{"issuer":[]}"#, 1),
+        (r#"{"issuer":"https://evil.example"}"#, 1),
+    ] {
+        let site = Site::start(move |path, origin| match path {
+            OPENID => document(origin, "{origin}/token"),
+            _ => response(200, body),
+        })
+        .await;
+        let token = fetch(&provider(site.issuer())).await;
+        assert_eq!(token.is_ok(), reads == 2, "{body}");
+        assert_eq!(site.reads().len(), reads, "{body}");
+    }
+    let site = Site::start(|_, _| response(200, "{}")).await;
+    let error = failure(site.issuer()).await;
+    assert_eq!(error.kind(), FetchErrorKind::Denied);
+    assert_eq!(cause(&error).kind(), Kind::IssuerMismatch);
+    assert_eq!(site.token_requests().len(), 0);
 }
 
 #[tokio::test]

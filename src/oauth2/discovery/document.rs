@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use zeroize::Zeroizing;
 
 use crate::oauth2::answer::members::Answer;
@@ -23,33 +23,39 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// The token endpoint that metadata names, if it is the issuer's and may be used.
+    /// The token endpoint that metadata names, if it is the issuer's and may be used. If not, `hint` says
+    /// where else to look.
     pub(super) fn endpoint(
         &self,
         answer: Response<Bytes>,
         redactor: &Redactor,
         is_certificate: bool,
-    ) -> Result<Endpoint, TokenEndpointError> {
+        hint: &str,
+    ) -> Result<Endpoint, NoEndpoint> {
         let (parts, body) = answer.into_parts();
         let metadata = response::members(&parts, &body, redactor)?;
-        let endpoint = self.check(&metadata, is_certificate);
-        endpoint.map_err(|error| error.with_status(parts.status))
+        let endpoint = self.check(&metadata, is_certificate, hint);
+        endpoint.map_err(|error| NoEndpoint {
+            error: error.with_status(parts.status),
+            is_absence: !metadata.has("issuer"),
+        })
     }
 
     fn check(
         &self,
         metadata: &Answer<'_>,
         is_certificate: bool,
+        hint: &str,
     ) -> Result<Endpoint, TokenEndpointError> {
         let issuer = metadata.text("issuer");
         // RFC 8414 §3.3: identical, which is code point by code point.
         if issuer.as_ref().map(|it| it.as_str()) != Some(&*self.issuer) {
-            return Err(self.mismatch(issuer));
+            return Err(self.mismatch(issuer, hint));
         }
 
         let invalid = |why: &str| {
             TokenEndpointError::new(TokenEndpointErrorKind::InvalidMetadata)
-                .with_text(why.to_owned())
+                .with_text(format!("{why}{hint}"))
         };
         let alias = is_certificate.then(|| alias(metadata)).flatten();
         let url = alias.or_else(|| metadata.text("token_endpoint"));
@@ -74,7 +80,7 @@ impl Expected {
         })
     }
 
-    fn mismatch(&self, found: Option<Zeroizing<String>>) -> TokenEndpointError {
+    fn mismatch(&self, found: Option<Zeroizing<String>>, elsewhere: &str) -> TokenEndpointError {
         let ours = &self.issuer;
         let text = match &found {
             None => "it names no issuer".to_owned(),
@@ -103,7 +109,30 @@ impl Expected {
                 }
             },
         };
-        TokenEndpointError::new(TokenEndpointErrorKind::IssuerMismatch).with_text(text)
+        TokenEndpointError::new(TokenEndpointErrorKind::IssuerMismatch)
+            .with_text(format!("{text}{elsewhere}"))
+    }
+}
+
+/// Why a place gives no endpoint.
+pub(super) struct NoEndpoint {
+    pub(super) error: TokenEndpointError,
+    /// Whether there is no metadata at all, rather than an outage or metadata that is no good.
+    pub(super) is_absence: bool,
+}
+
+impl From<TokenEndpointError> for NoEndpoint {
+    fn from(error: TokenEndpointError) -> Self {
+        let is_absence = match error.kind() {
+            TokenEndpointErrorKind::Redirected | TokenEndpointErrorKind::NotJson => true,
+            TokenEndpointErrorKind::Rejected => error.status().is_some_and(|status| {
+                status.is_client_error()
+                    && status != StatusCode::REQUEST_TIMEOUT
+                    && status != StatusCode::TOO_MANY_REQUESTS
+            }),
+            _ => false,
+        };
+        Self { error, is_absence }
     }
 }
 
@@ -149,7 +178,8 @@ mod tests {
             insecure_http: false,
         };
         let answer = Response::new(Bytes::from(body.to_owned()));
-        expected.endpoint(answer, &Redactor::new(Vec::new()), certificate)
+        let endpoint = expected.endpoint(answer, &Redactor::new(Vec::new()), certificate, "");
+        endpoint.map_err(|none| none.error)
     }
 
     fn endpoint(certificate: bool, rest: &str) -> Result<String, TokenEndpointErrorKind> {

@@ -42,8 +42,8 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// `https://id.example.com/.well-known/oauth-authorization-server/tenant` (RFC 8414 §3.1). If there is
 /// nothing of the kind, then at `https://id.example.com/tenant/.well-known/openid-configuration` (OpenID
 /// Connect Discovery 1.0 §4). That there is nothing means: a 4xx other than 408 and 429; a redirect; or a
-/// success that is no JSON object, such as the start page of an application. Whatever else goes wrong is
-/// the end of it, so that an outage never makes another document count.
+/// success that is no JSON object, such as the start page of an application, or is one without an `issuer`.
+/// Whatever else goes wrong is the end of it, so that an outage never makes another document count.
 /// [`with_oauth_metadata`](Self::with_oauth_metadata) and
 /// [`with_openid_configuration`](Self::with_openid_configuration) choose one of them, and
 /// [`with_metadata_url`](Self::with_metadata_url) any other place.

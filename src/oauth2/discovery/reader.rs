@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{StatusCode, Uri};
+use http::Uri;
 use zeroize::Zeroizing;
 
-use super::document::Expected;
+use super::document::{Expected, NoEndpoint};
 use crate::clock::{Clock, Deadline};
 use crate::oauth2::answer::redact::Redactor;
 use crate::oauth2::endpoint::Endpoint;
 use crate::oauth2::error::Asked;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::transport::{Transport, get};
+
+/// What is said of metadata that is no good, if there may be better.
+const OTHER: &str = "; if the configuration of OpenID Connect is meant, choose it by \
+     `Issuer::with_openid_configuration`";
 
 /// Where to look for an issuer's metadata, and what it must say.
 pub(super) struct Reader {
@@ -55,11 +59,18 @@ impl Reader {
         let mut locations = self.locations.iter().peekable();
         loop {
             let location = locations.next().expect("one is left");
-            let error = match self.ask(transport.clone(), location, is_certificate).await {
-                Ok(endpoint) => return Ok(endpoint),
-                Err(error) => error.of(Asked::Issuer).at(location.name()),
+            // Of two, who has a choice is told of the other.
+            let hint = match locations.peek() {
+                Some(_) => OTHER,
+                None => "",
             };
-            if !is_absence(&error) {
+            let asked = self.ask(transport.clone(), location, is_certificate, hint);
+            let NoEndpoint { error, is_absence } = match asked.await {
+                Ok(endpoint) => return Ok(endpoint),
+                Err(none) => none,
+            };
+            let error = error.of(Asked::Issuer).at(location.name());
+            if !is_absence {
                 return Err(error);
             }
             // An error of this sort has no source of its own.
@@ -79,10 +90,12 @@ impl Reader {
         transport: T,
         location: &Endpoint,
         is_certificate: bool,
-    ) -> Result<Endpoint, TokenEndpointError> {
+        hint: &str,
+    ) -> Result<Endpoint, NoEndpoint> {
         let answer = transport.exchange(get(location.uri().clone())).await?;
         let redactor = Redactor::new(keys(location.uri()));
-        self.expected.endpoint(answer, &redactor, is_certificate)
+        let expected = &self.expected;
+        expected.endpoint(answer, &redactor, is_certificate, hint)
     }
 
     fn timed_out(&self) -> TokenEndpointError {
@@ -90,19 +103,6 @@ impl Reader {
             .with_source(io::Error::from(io::ErrorKind::TimedOut).into())
             .of(Asked::Issuer)
             .at(self.locations[0].name())
-    }
-}
-
-/// Whether there is no metadata at that place, rather than an outage or metadata that is no good.
-fn is_absence(error: &TokenEndpointError) -> bool {
-    match error.kind() {
-        TokenEndpointErrorKind::Redirected | TokenEndpointErrorKind::NotJson => true,
-        TokenEndpointErrorKind::Rejected => error.status().is_some_and(|status| {
-            status.is_client_error()
-                && status != StatusCode::REQUEST_TIMEOUT
-                && status != StatusCode::TOO_MANY_REQUESTS
-        }),
-        _ => false,
     }
 }
 

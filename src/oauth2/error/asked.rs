@@ -67,7 +67,8 @@ impl Asked {
             }
             Self::TokenEndpoint => "",
             Self::Issuer => {
-                "; check the issuer, or name where its metadata is by `Issuer::with_metadata_url`"
+                "; check the issuer, or say where its metadata is by `Issuer::with_openid_configuration`, \
+                 `with_oauth_metadata` or `with_metadata_url`"
             }
             Self::Gce => {
                 "; does this machine have that service account, and may it use the scopes?"
