@@ -1,7 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -13,6 +12,7 @@ use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroize as _;
 
 use super::algorithm::JwsAlgorithm;
+use super::der::rsa_bits;
 use super::error::{InvalidSigningKey, InvalidSigningKeyKind};
 use super::signer::{JwsHeader, JwtSigner};
 use crate::error::BoxError;
@@ -229,13 +229,11 @@ impl JwsAlgorithm {
 }
 
 fn rsa(der: &[u8]) -> Result<RsaKeyPair, InvalidSigningKeyKind> {
-    let pkcs8 = match RsaKeyPair::from_pkcs8(der) {
-        Ok(key) => return Ok(key),
-        Err(error) => kind(error),
-    };
-    RsaKeyPair::from_der(der).map_err(|error| match pkcs8 {
-        InvalidSigningKeyKind::TooShort => pkcs8,
-        _ => kind(error),
+    let key = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der));
+    key.map_err(|_| match rsa_bits(der) {
+        // RFC 7518 §3.3.
+        Some(..2048) => InvalidSigningKeyKind::TooShort,
+        _ => InvalidSigningKeyKind::Malformed,
     })
 }
 
@@ -244,18 +242,11 @@ fn ec(
     der: &[u8],
     curve: &'static EcdsaSigningAlgorithm,
 ) -> Result<EcdsaKeyPair, InvalidSigningKeyKind> {
-    EcdsaKeyPair::from_private_key_der(curve, der).map_err(kind)
+    EcdsaKeyPair::from_private_key_der(curve, der).map_err(|_| InvalidSigningKeyKind::Malformed)
 }
 
 fn ed25519(der: &[u8]) -> Result<Ed25519KeyPair, InvalidSigningKeyKind> {
-    Ed25519KeyPair::from_pkcs8(der).map_err(kind)
-}
-
-fn kind(error: KeyRejected) -> InvalidSigningKeyKind {
-    match error.to_string().as_str() {
-        "TooSmall" => InvalidSigningKeyKind::TooShort,
-        _ => InvalidSigningKeyKind::Malformed,
-    }
+    Ed25519KeyPair::from_pkcs8(der).map_err(|_| InvalidSigningKeyKind::Malformed)
 }
 
 /// Whether some algorithm takes this key.

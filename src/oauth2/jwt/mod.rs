@@ -63,6 +63,7 @@
 mod algorithm;
 mod assertion;
 mod claims;
+mod der;
 mod error;
 mod google;
 mod key;
