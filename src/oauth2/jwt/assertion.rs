@@ -128,7 +128,8 @@ impl JwtAssertion {
     /// Sets a further claim.
     ///
     /// It takes the place of what the assertion would say by that name, such as an `aud` that has to be an
-    /// array.
+    /// array; but for a `sub` that is the [tenant](Self::with_tenant_as_subject) and a `scope` that is
+    /// [what is asked for](Self::with_scope_claim), since the token is kept under these.
     #[must_use]
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(name.into(), value.into());

@@ -26,7 +26,6 @@ impl JwtAssertion {
         };
         let tenant = cx.token_request().tenant();
         let tenant = tenant.filter(|_| self.tenant_as_subject);
-        let subject = tenant.or(subject);
         let now = now.duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_err(|_| "the clock of this machine is before 1970")?;
         let lifetime = self.lifetime.as_secs().max(1);
@@ -47,11 +46,15 @@ impl JwtAssertion {
             claims.insert("nbf".to_owned(), issued_at.into());
         }
         claims.insert("jti".to_owned(), id.into());
+        claims.extend(self.claims.clone());
+        // Last, since it is by these that the token is kept: nobody gets one for another user or scope.
+        if let Some(tenant) = tenant {
+            claims.insert("sub".to_owned(), tenant.into());
+        }
         let scopes: Vec<_> = cx.token_request().scopes().collect();
         if self.scope_claim && !scopes.is_empty() {
             claims.insert("scope".to_owned(), scopes.join(" ").into());
         }
-        claims.extend(self.claims.clone());
         Ok(claims)
     }
 }
@@ -129,6 +132,27 @@ mod tests {
         assert_eq!(subject(JwtAssertion::new().with_subject("s")), "s");
         assert_eq!(subject(JwtAssertion::new().with_issuer("i")), "i");
         assert_eq!(subject(JwtAssertion::new().without_subject()), Value::Null);
+    }
+
+    #[test]
+    fn a_claim_does_not_replace_what_the_token_is_kept_by() {
+        let assertion = JwtAssertion::new()
+            .with_claim("sub", "other")
+            .with_claim("scope", ["other"]);
+        let both = |assertion| {
+            let claims = claims(assertion);
+            (claims["sub"].clone(), claims["scope"].clone())
+        };
+        let other = (json!("other"), json!(["other"]));
+        assert_eq!(both(assertion.clone()), other);
+        let inside = assertion.with_tenant_as_subject().with_scope_claim();
+        assert_eq!(both(inside.clone()), (json!("t"), json!("a b")));
+
+        // Where the request says neither, it is what was set for all of them.
+        let cx = AssertionContext::new(None, "a".into(), "a".into(), TokenRequest::default());
+        let inside = inside.with_issuer("i");
+        let claims = inside.claims(&cx, SystemTime::now(), "id").unwrap();
+        assert_eq!((claims["sub"].clone(), claims["scope"].clone()), other);
     }
 
     #[test]
