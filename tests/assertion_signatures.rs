@@ -213,7 +213,9 @@ async fn the_header_names_the_key_and_its_certificate() {
     let key = key(RSA, JwsAlgorithm::Ps256)
         .with_key_id("2026-05")
         .with_certificate(&certificate)
-        .with_certificate_sha1(&certificate);
+        .unwrap()
+        .with_certificate_sha1(test_key!("certificate"))
+        .unwrap();
     let jwt = Jwt::verified(&sent(Assertion::signed_by(key)).await.unwrap());
 
     let header = json!({
@@ -222,6 +224,39 @@ async fn the_header_names_the_key_and_its_certificate() {
         "x5t#S256": "mN2bCuDM6klYyrI4xPb2DwJw2p6im7aWgIY3rJOht6Y", "x5t": "eFzkwGowmKijzNAuJzXd16phtU0",
     });
     assert_eq!(jwt.header, header);
+}
+
+#[test]
+fn a_certificate_is_pem_or_der_and_else_refused() {
+    let certificate = test_key!("certificate");
+    let der = public(certificate);
+    let taken = |it: &[u8]| {
+        let header = || JwsHeader::new(JwsAlgorithm::Rs256);
+        let refused = [
+            header().with_certificate(it).err(),
+            header().with_certificate_sha1(it).err(),
+        ];
+        assert_eq!(refused[0], refused[1]);
+        refused[0].as_ref().map(|error| error.kind())
+    };
+    let chain = format!("Bag Attributes: 0\n{certificate}{certificate}");
+    for good in [certificate.as_bytes(), chain.as_bytes(), &der] {
+        assert_eq!(taken(good), None);
+    }
+    let relabelled = test_key!("rsa_public").replace("PUBLIC KEY", "CERTIFICATE");
+    for bad in [
+        b"".as_slice(),
+        b"/etc/ssl/certs/client.pem",
+        RSA.as_bytes(),
+        &public(test_key!("rsa_public")),
+        relabelled.as_bytes(),
+        &der[..der.len() - 1],
+        &[&*der, b"0"].concat(),
+        &certificate.as_bytes()[..certificate.len() / 2],
+        b"00000000000000000000",
+    ] {
+        assert_eq!(taken(bad), Some(Kind::NotCertificate));
+    }
 }
 
 /// A key that is elsewhere and answers with a signature of so many bytes.

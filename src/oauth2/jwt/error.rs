@@ -32,6 +32,8 @@ pub enum InvalidSigningKeyKind {
     WrongAlgorithm,
     /// The key has too few bits for the algorithm (RFC 7518 §3).
     TooShort,
+    /// What was given as the key's certificate is none.
+    NotCertificate,
 }
 
 impl InvalidSigningKey {
@@ -68,6 +70,11 @@ impl fmt::Display for InvalidSigningKey {
             InvalidSigningKeyKind::TooShort => {
                 "invalid signing key: it is too short; RSA needs 2048 bits, HS256 a secret of 32 bytes, \
                  HS384 of 48, HS512 of 64 (RFC 7518 §3)"
+            }
+            InvalidSigningKeyKind::NotCertificate => {
+                "invalid signing key: what was given as its certificate is neither a PEM with \
+                 `-----BEGIN CERTIFICATE-----` nor the DER of one; the content of the file is wanted, not \
+                 its name"
             }
         })
     }

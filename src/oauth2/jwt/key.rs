@@ -145,18 +145,31 @@ impl SigningKey {
         self
     }
 
-    /// Names the key's certificate, given as DER: see [`JwsHeader::with_certificate`].
-    #[must_use]
-    pub fn with_certificate(mut self, der: &[u8]) -> Self {
-        self.header = self.header.with_certificate(der);
-        self
+    /// Names the key's certificate, given as PEM or DER: see [`JwsHeader::with_certificate`].
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn with_certificate(
+        mut self,
+        certificate: impl AsRef<[u8]>,
+    ) -> Result<Self, InvalidSigningKey> {
+        self.header = self.header.with_certificate(certificate)?;
+        Ok(self)
     }
 
-    /// Names the key's certificate, given as DER, by SHA-1: see [`JwsHeader::with_certificate_sha1`].
-    #[must_use]
-    pub fn with_certificate_sha1(mut self, der: &[u8]) -> Self {
-        self.header = self.header.with_certificate_sha1(der);
-        self
+    /// Names the key's certificate, given as PEM or DER, by SHA-1: see
+    /// [`JwsHeader::with_certificate_sha1`].
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn with_certificate_sha1(
+        mut self,
+        certificate: impl AsRef<[u8]>,
+    ) -> Result<Self, InvalidSigningKey> {
+        self.header = self.header.with_certificate_sha1(certificate)?;
+        Ok(self)
     }
 
     /// Refuses an algorithm that takes no secret.

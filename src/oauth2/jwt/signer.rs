@@ -4,9 +4,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value};
 
 use super::algorithm::JwsAlgorithm;
+use super::der::is_certificate;
+use super::error::{InvalidSigningKey, InvalidSigningKeyKind};
 use crate::error::BoxError;
 
 /// What signs: a [`SigningKey`](super::SigningKey), or a key elsewhere, such as in an HSM or in a key
@@ -100,22 +104,36 @@ impl JwsHeader {
         self
     }
 
-    /// Names the key's certificate, given as DER, by its SHA-256 thumbprint: `x5t#S256` (RFC 7515 §4.1.8).
+    /// Names the key's certificate by its SHA-256 thumbprint: `x5t#S256` (RFC 7515 §4.1.8).
     ///
-    /// Microsoft Entra finds the key by it.
-    #[must_use]
-    pub fn with_certificate(mut self, der: &[u8]) -> Self {
-        self.x5t_s256 = Some(thumbprint(&digest::SHA256, der));
-        self
+    /// Microsoft Entra finds the key by it. The certificate is given as PEM (RFC 7468), of which the first one
+    /// counts, or as DER. Whether it is the key's is not checked.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither, such as a key or the name of a file.
+    pub fn with_certificate(
+        mut self,
+        certificate: impl AsRef<[u8]>,
+    ) -> Result<Self, InvalidSigningKey> {
+        self.x5t_s256 = Some(thumbprint(&digest::SHA256, certificate.as_ref())?);
+        Ok(self)
     }
 
-    /// Names the key's certificate, given as DER, by its SHA-1 thumbprint: `x5t` (RFC 7515 §4.1.7).
+    /// Names the key's certificate by its SHA-1 thumbprint: `x5t` (RFC 7515 §4.1.7).
     ///
     /// For servers that do not know [`x5t#S256`](Self::with_certificate), such as AD FS.
-    #[must_use]
-    pub fn with_certificate_sha1(mut self, der: &[u8]) -> Self {
-        self.x5t = Some(thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY, der));
-        self
+    ///
+    /// # Errors
+    ///
+    /// As [`with_certificate`](Self::with_certificate).
+    pub fn with_certificate_sha1(
+        mut self,
+        certificate: impl AsRef<[u8]>,
+    ) -> Result<Self, InvalidSigningKey> {
+        let thumbprint = thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate.as_ref())?;
+        self.x5t = Some(thumbprint);
+        Ok(self)
     }
 
     /// The algorithm.
@@ -179,6 +197,18 @@ fn part(members: Map<String, Value>) -> String {
     URL_SAFE_NO_PAD.encode(Value::Object(members).to_string())
 }
 
-fn thumbprint(algorithm: &'static digest::Algorithm, der: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(algorithm, der))
+/// The digest of a certificate's DER.
+fn thumbprint(
+    algorithm: &'static digest::Algorithm,
+    certificate: &[u8],
+) -> Result<String, InvalidSigningKey> {
+    let pem;
+    let der = if is_certificate(certificate) {
+        certificate
+    } else {
+        pem = CertificateDer::from_pem_slice(certificate).ok();
+        let der = pem.as_deref().filter(|der| is_certificate(der));
+        der.ok_or_else(|| InvalidSigningKey::new(InvalidSigningKeyKind::NotCertificate))?
+    };
+    Ok(URL_SAFE_NO_PAD.encode(digest::digest(algorithm, der)))
 }
