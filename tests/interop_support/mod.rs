@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -46,39 +47,60 @@ pub(crate) fn http_client() -> HttpClient {
     Client::builder(TokioExecutor::new()).build(connector)
 }
 
-/// What runs a program, the program, and what shows that it has been installed.
+/// What runs a program, the program, and what shows what has been installed for it.
 struct Program {
     interpreter: PathBuf,
     script: PathBuf,
-    needs: PathBuf,
+    mark: PathBuf,
+    /// What says what to install, beside the program.
+    wanted: &'static [&'static str],
 }
 
 impl Program {
-    fn new(interpreter: impl Into<PathBuf>, script: &str, needs: &str) -> Self {
-        let servers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
+    fn node(directory: &str, script: &str) -> Self {
+        let directory = servers().join(directory);
         Self {
-            interpreter: interpreter.into(),
-            script: servers.join(script),
-            needs: servers.join(needs),
+            interpreter: "node".into(),
+            script: directory.join(script),
+            mark: directory.join("node_modules/.installed"),
+            wanted: &["package.json", "package-lock.json"],
         }
     }
 
-    fn node(directory: &str, script: &str) -> Self {
-        let script = format!("{directory}/{script}");
-        Self::new(
-            "node",
-            &script,
-            &format!("{directory}/node_modules/.installed"),
-        )
+    fn python(directory: &str, script: &str) -> Self {
+        let directory = servers().join(directory);
+        Self {
+            interpreter: directory.join("venv/bin/python"),
+            script: directory.join(script),
+            mark: directory.join("venv/.installed"),
+            wanted: &["requirements.txt"],
+        }
+    }
+
+    /// Whether what is there is what is wanted, as tests/servers/install has it.
+    fn is_up_to_date(&self) -> bool {
+        let mut digest = Context::new(&SHA256);
+        for name in self.wanted {
+            digest.update(&std::fs::read(self.script.with_file_name(name)).unwrap());
+        }
+        let digest = digest.finish();
+        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        // As `sha256sum` prints what it reads from standard input.
+        let wanted = hex.collect::<String>() + "  -";
+        std::fs::read_to_string(&self.mark).is_ok_and(|mark| mark.trim_end() == wanted)
     }
 
     /// Whether it is there; if not, says so, even where the output of tests is captured.
     fn is_installed(&self) -> bool {
-        if self.needs.exists() {
+        if self.is_up_to_date() {
             return true;
         }
         let script = self.script.display();
-        let advice = format!("{script} is not installed: run tests/servers/install");
+        let what = match self.mark.exists() {
+            true => "outdated",
+            false => "not installed",
+        };
+        let advice = format!("{script} is {what}: run tests/servers/install");
         if std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1") {
             panic!("{advice}");
         }
@@ -99,6 +121,10 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.interpreter.display()))
     }
+}
+
+fn servers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers")
 }
 
 /// Gives `input` to a program in tests/servers that ends by itself, and returns what it prints. `None` if
@@ -142,13 +168,7 @@ impl Server {
 
     /// `None` if it is not installed.
     pub(crate) async fn authlib(config: Value) -> Option<Self> {
-        let program = Program::new("", "authlib/server.py", "authlib/venv/.installed");
-        let interpreter = program.needs.with_file_name("bin/python");
-        let program = Program {
-            interpreter,
-            ..program
-        };
-        Self::start(&program, config).await
+        Self::start(&Program::python("authlib", "server.py"), config).await
     }
 
     async fn start(program: &Program, config: Value) -> Option<Self> {
