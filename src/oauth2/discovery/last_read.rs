@@ -1,7 +1,6 @@
 //! Keeps what was read last, and says when to read it again.
 
 use std::future::Future;
-use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -200,7 +199,7 @@ impl<V: Clone + Send + 'static> LastRead<V> {
         if let Some(held) = &mut state.held {
             held.read_again = next;
         }
-        let failure = mem::replace(&mut state.failure, Some(error.clone()));
+        let failure = state.failure.replace(error.clone());
         drop(state);
         drop(failure);
     }

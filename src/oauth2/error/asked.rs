@@ -58,13 +58,9 @@ impl Asked {
         })
     }
 
-    /// What to do about a refusal.
-    pub(crate) fn advice(self, is_silent: bool) -> &'static str {
+    /// What to do about a refusal, where the client has nothing to do with it.
+    pub(crate) fn advice(self) -> &'static str {
         match self {
-            Self::TokenEndpoint if is_silent => {
-                " and did not say why; check the client id and secret, how the server wants them \
-                 (`ClientAuth`), and the URL"
-            }
             Self::TokenEndpoint => "",
             Self::Issuer => {
                 "; check the issuer, or say where its metadata is by `Issuer::with_openid_configuration`, \

@@ -246,10 +246,8 @@ impl fmt::Display for TokenEndpointError {
             }
             Asked::TokenEndpoint => f.write_str(inner.refusal.hint()),
             // An issuer may have its metadata at another place than the one that fails.
-            Asked::Issuer => f.write_str(inner.asked.advice(inner.refusal.is_silent())),
-            asked if inner.concerns == FetchErrorKind::Denied => {
-                f.write_str(asked.advice(inner.refusal.is_silent()))
-            }
+            Asked::Issuer => f.write_str(inner.asked.advice()),
+            asked if inner.concerns == FetchErrorKind::Denied => f.write_str(asked.advice()),
             _ => Ok(()),
         }
     }

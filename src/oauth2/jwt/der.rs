@@ -44,7 +44,7 @@ fn take<'a>(der: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
         return None;
     }
     let length = match length {
-        0..0x80 => usize::from(length),
+        0..=0x7f => usize::from(length),
         // Up to 16 MiB. The long form says how many bytes its length has.
         0x81..=0x83 => {
             let (bytes, after) = rest.split_at_checked(usize::from(length - 0x80))?;
@@ -66,7 +66,7 @@ mod tests {
     fn der(tag: u8, content: &[u8]) -> Vec<u8> {
         let length = u16::try_from(content.len()).unwrap().to_be_bytes();
         let head = match content.len() {
-            0..0x80 => vec![tag, length[1]],
+            0..=0x7f => vec![tag, length[1]],
             0x80..0x100 => vec![tag, 0x81, length[1]],
             _ => vec![tag, 0x82, length[0], length[1]],
         };

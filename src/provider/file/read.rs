@@ -27,6 +27,8 @@ pub(super) enum NotRead {
     NotAFile,
 }
 
+type Read = dyn Fn(&Path) -> Result<Zeroizing<Vec<u8>>, NotRead> + Send + Sync;
+
 /// Reads one file: on a thread of its own, one read at a time.
 ///
 /// On a network file system a read may hang for as long as its server does. Then there is one such thread,
@@ -34,7 +36,7 @@ pub(super) enum NotRead {
 /// own.
 pub(super) struct Reader {
     path: PathBuf,
-    read: Box<dyn Fn(&Path) -> Result<Zeroizing<Vec<u8>>, NotRead> + Send + Sync>,
+    read: Box<Read>,
     state: Mutex<State>,
 }
 
