@@ -97,14 +97,16 @@ fn a_rejected_token_does_not_come_back_later() {
 #[test]
 fn a_provider_whose_token_was_rejected_is_back_when_it_has_another() {
     let (first, _) = at_once(|call, _| match call {
-        0..=2 => Ok(token("old", 3600)),
-        _ => Ok(token("young", 3600)),
+        3 => Ok(token("young", 3600)),
+        _ => Ok(token("old", 3600)),
     });
     let provider = first.fallback(good("b").0);
     assert_eq!(fetch(&provider, FetchContext::default()).unwrap(), "old");
     assert_eq!(fetch(&provider, rejected("old")).unwrap(), "b");
     assert_eq!(fetch(&provider, FetchContext::default()).unwrap(), "b");
     assert_eq!(fetch(&provider, FetchContext::default()).unwrap(), "young");
+    // Whoever goes back to the old one has a reason.
+    assert_eq!(fetch(&provider, FetchContext::default()).unwrap(), "old");
 }
 
 #[test]

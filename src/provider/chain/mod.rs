@@ -60,9 +60,10 @@ type Name = Cow<'static, str>;
 /// # Security
 ///
 /// Which provider answers is up to whoever can make the ones before it fail, and a server can do so by a
-/// 401. All should stand for the same identity, with the same permissions. A provider of one token, such as a
-/// file or a variable, gives it whatever scopes, resource or audience are asked for, and so may give more than
-/// was asked for where another would give less or refuse. It gives none for a tenant.
+/// 401, which lasts until the provider whose token it was has another. All should stand for the same identity,
+/// with the same permissions. A provider of one token, such as a file or a variable, gives it whatever scopes,
+/// resource or audience are asked for, and so may give more than was asked for where another would give less or
+/// refuse. It gives none for a tenant.
 ///
 /// # Panics
 ///
