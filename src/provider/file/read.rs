@@ -21,6 +21,9 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 /// What is in a file, or why that is not known. Cheap to clone.
 type Content = Result<Arc<Zeroizing<Vec<u8>>>, NotRead>;
 
+/// What reads it, and may block.
+type Read = dyn Fn(&Path) -> Result<Zeroizing<Vec<u8>>, NotRead> + Send + Sync;
+
 #[derive(Clone)]
 pub(super) enum NotRead {
     Io(Arc<io::Error>),
