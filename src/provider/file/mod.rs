@@ -1,13 +1,14 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 pub use self::error::FileTokenError;
 use self::error::Why;
 use self::read::Reader;
 use super::text::{self, Parser};
 use super::{FetchContext, TokenProvider, has_ended, refuse_tenant};
+use crate::clock::{Clock, Moment};
 use crate::error::{BoxError, FetchError};
 use crate::telemetry;
 use crate::token::{AccessToken, Lifetime};
@@ -72,13 +73,6 @@ pub struct FileToken {
 struct Last {
     token: AccessToken,
     read_at: Moment,
-}
-
-/// By both clocks: one stands still while the host is suspended, the other may be set.
-#[derive(Clone, Copy)]
-struct Moment {
-    at: Instant,
-    wall: SystemTime,
 }
 
 impl FileToken {
@@ -180,7 +174,7 @@ impl FileToken {
         if rejected == Some(&last.token) {
             return None;
         }
-        let left = self.kept_for.checked_sub(now.since(last.read_at))?;
+        let left = self.kept_for.checked_sub(between(last.read_at, now))?;
         let token = reread_within(last.token.clone(), self.reread_after.min(left), now.wall);
         (!left.is_zero() && !has_ended(&token, now.wall)).then_some(token)
     }
@@ -193,14 +187,14 @@ impl FileToken {
 impl TokenProvider for FileToken {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
         refuse_tenant(&cx)?;
-        let began = Moment::now();
+        let began = Clock::System.moment();
         match self.read().await {
             Ok(token) => {
                 let token = end_stated(token, began.wall);
                 self.keep(token.clone(), began);
                 Ok(reread_within(token, self.reread_after, began.wall))
             }
-            Err(error) => match self.kept(cx.rejected_token(), Moment::now()) {
+            Err(error) => match self.kept(cx.rejected_token(), Clock::System.moment()) {
                 Some(token) => {
                     telemetry::file_token_not_read_again();
                     Ok(token)
@@ -230,19 +224,11 @@ fn reread_within(token: AccessToken, interval: Duration, now: SystemTime) -> Acc
     }
 }
 
-impl Moment {
-    fn now() -> Self {
-        Self {
-            at: Instant::now(),
-            wall: SystemTime::now(),
-        }
-    }
-
-    /// The longer of the two times that the clocks tell.
-    fn since(self, earlier: Self) -> Duration {
-        let by_wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
-        self.at.saturating_duration_since(earlier.at).max(by_wall)
-    }
+/// The longer of the two times that the clocks tell: where the system has no better one, the first stands
+/// still while the host is suspended, and the second may be set.
+fn between(earlier: Moment, later: Moment) -> Duration {
+    let by_wall = later.wall.duration_since(earlier.wall);
+    later.at.since(earlier.at).max(by_wall.unwrap_or_default())
 }
 
 impl fmt::Debug for FileToken {
@@ -261,7 +247,7 @@ mod tests {
     fn later(moment: Moment, seconds: u64) -> Moment {
         let duration = Duration::from_secs(seconds);
         Moment {
-            at: moment.at + duration,
+            at: moment.at.after(duration),
             wall: moment.wall + duration,
         }
     }
@@ -277,7 +263,7 @@ mod tests {
     #[test]
     fn the_last_token_is_kept_for_ten_minutes_and_no_longer() {
         let file = FileToken::new("x");
-        let read_at = Moment::now();
+        let read_at = Clock::System.moment();
         assert_eq!(lifetime_kept(&file, read_at), None);
         file.keep(token("a"), read_at);
 
@@ -302,7 +288,7 @@ mod tests {
     #[test]
     fn a_token_that_was_rejected_is_not_kept() {
         let file = FileToken::new("x");
-        let now = Moment::now();
+        let now = Clock::System.moment();
         file.keep(token("a"), now);
 
         assert_eq!(file.kept(Some(&token("a")), now), None);
@@ -312,7 +298,7 @@ mod tests {
     #[test]
     fn a_token_is_not_kept_beyond_its_end() {
         let file = FileToken::new("x");
-        let now = Moment::now();
+        let now = Clock::System.moment();
         let end = later(now, 90).wall;
         file.keep(token("a").with_expires_at(end), now);
 
@@ -328,7 +314,7 @@ mod tests {
     #[test]
     fn a_slow_read_does_not_replace_what_a_later_one_found() {
         let file = FileToken::new("x");
-        let now = Moment::now();
+        let now = Clock::System.moment();
         file.keep(token("new"), later(now, 1));
         file.keep(token("old"), now);
 
