@@ -115,9 +115,8 @@ impl Turns {
 
     async fn turn(self: &Arc<Self>) -> Turn {
         loop {
-            let mut freed = pin!(self.freed.notified());
-            // Before it looks, so that none that is freed in between is missed.
-            freed.as_mut().enable();
+            // Made before it looks, so that it is told if the turn is freed in between.
+            let freed = self.freed.notified();
             if !self.is_taken.swap(true, Ordering::SeqCst) {
                 return Turn {
                     turns: Arc::clone(self),

@@ -7,7 +7,7 @@
 //! | *answered* without a refresh token, or with `R` again | `R` | at once: *held* |
 //! | *answered* with `R'` | `R'`; `R` until `R'` is saved | at once: *saving*, or *held* if nothing saves it |
 //! | *saving* `R'` | `R'` and `R` | saved: *held*; failed: *unsaved* |
-//! | *unsaved* | `R'` and `R` | the next fetch: *held* if the source has another, else *saving*, and nothing is asked before that succeeds |
+//! | *unsaved* | `R'` and `R` | the next fetch: *held* if the source has another, else *saving*, before anything is asked |
 //! | *refused* (`invalid_grant`) | `R` | the source has another: *held*; without a fallback, the next fetch: *asking* |
 //!
 //! `R'` is in memory before anything is awaited, and whatever else is wrong with the answer. A request on
@@ -74,11 +74,13 @@ use self::refresh::Refresh;
 /// # Cancel safety
 ///
 /// A refresh runs in a task of the tokio runtime that its fetch is polled in, and in a thread of its own where
-/// there is none: all of it, the closures that are set here and the secret's included. Dropping the fetch ends it
-/// if nothing was sent yet. If something was, it goes on for 30 s at most, until the answer is there and what it
-/// brought has been saved, and the next refresh waits for that. After a request that was given up then, or went
-/// with its runtime, the refresh token is sent again: was the answer only late, or lost on its way, and the
-/// refresh token for one use, then it is lost.
+/// there is none. So do the closures that are set here and the client secret's, which therefore must not wait
+/// for a token of the same cache.
+///
+/// Dropping the fetch ends the refresh if nothing was sent yet. If something was, it goes on, for 30 s at most,
+/// until the answer is there and what it brought has been saved; the next refresh waits for that. After a
+/// request that was given up then, or that went with its runtime, the refresh token is sent again: was the
+/// answer only late, or lost on its way, and the refresh token for one use, then it is lost.
 pub type RefreshToken<T> = GrantProvider<RefreshTokenGrant, T>;
 
 /// Configures [`RefreshToken`].
@@ -146,7 +148,7 @@ impl RefreshTokenBuilder {
     /// A clone of the builder that was made before this is called has no closure: what it brings is saved when a
     /// provider of this one is asked next.
     ///
-    /// It must not wait for a token of this provider, which waits for it. The first refresh token is not
+    /// It must not wait for a token of this provider or its cache, which waits for it. The first refresh token is not
     /// passed to it, nor one that a source returns.
     #[must_use]
     pub fn with_rotation_saved_by<F, Fut>(mut self, save: F) -> Self

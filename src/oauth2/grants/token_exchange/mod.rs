@@ -32,8 +32,8 @@ use self::subject_token::Read;
 /// # let _ = builder;
 /// ```
 ///
-/// The subject token is read anew for every fetch, or taken from a cache: see [`SubjectToken`]. Several resources can be asked for (RFC 8707 §2), and
-/// one audience, although RFC 8693 §2.1 has several.
+/// The subject token is read anew for every fetch, or taken from a cache: see [`SubjectToken`]. Several
+/// resources can be asked for (RFC 8707 §2), and one audience, although RFC 8693 §2.1 has several.
 ///
 /// # Errors
 ///
