@@ -10,7 +10,7 @@
 //! | a file that somebody else keeps up to date | [`FileToken`] |
 //! | an environment variable | [`EnvToken`] |
 //! | a command's output | `CommandToken` (feature `command`) |
-//! | a closure | [`token_fn`] |
+//! | a closure | [`token_fn()`] |
 //! | it is at hand | [`StaticToken`] |
 //! | the first of several that has one | [`Chain`] |
 //!
@@ -96,7 +96,7 @@ pub use self::token_request::TokenRequest;
 ///
 /// # Errors
 ///
-/// Any error will do. A [`FetchError`](crate::FetchError) also says what it concerns, and so how long to
+/// Any error will do. A [`FetchError`] also says what it concerns, and so how long to
 /// stay away.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not provide access tokens",

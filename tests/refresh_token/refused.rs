@@ -154,7 +154,6 @@ async fn a_server_may_have_another_word_for_invalid_grant() {
 }
 
 #[tokio::test]
-#[ignore = "fails: an error under status 200 is passed on only if it is a registered one"]
 async fn a_server_may_have_another_word_for_invalid_grant_under_status_200() {
     let refusal = r#"{"error":"bad_refresh_token","error_description":"incorrect or expired"}"#;
     let server = Server::answering(200, refusal).await;

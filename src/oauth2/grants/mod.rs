@@ -74,7 +74,7 @@ pub trait Grant: Send + Sync + 'static {
 /// | `invalid_scope`, `invalid_target`, fewer scopes than were asked for | `InvalidRequest` |
 /// | any other 4xx | `Denied` |
 ///
-/// `Retry-After` is passed on. A [`TokenEndpointError`](super::TokenEndpointError) is the
+/// `Retry-After` is passed on. A [`TokenEndpointError`] is the
 /// [`source`](std::error::Error::source). A `TokenRequest` with a tenant, which grants have no use for
 /// ([an assertion](super::Assertion::with_tenant_inside) may have), or with a parameter that the grant sets itself is `InvalidRequest`, and nothing is sent.
 ///

@@ -30,8 +30,6 @@ pub(super) enum NotRead {
     NotAFile,
 }
 
-type Read = dyn Fn(&Path) -> Result<Zeroizing<Vec<u8>>, NotRead> + Send + Sync;
-
 /// Reads one file: on a thread of its own, one read at a time.
 ///
 /// On a network file system a read may hang for as long as its server does. Then there is one such thread,
