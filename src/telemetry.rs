@@ -17,6 +17,7 @@
 //! | access token rejected and request not sent again | warn | `reason`: a `rejections_total` outcome |
 //! | request to an origin that is not allowed was sent without an access token | warn | |
 //! | token file not read again, its last token is used | warn | |
+//! | new refresh token not saved, it is in memory only | warn | |
 //! | authorization server metadata not read again, the last is used | warn | `outcome` |
 //! | access token used | trace | `age`, `remaining`, `stale` |
 //!
@@ -43,6 +44,7 @@
 //! | `stale_serves_total` | counter: a token was used that is due to be replaced | |
 //! | `rejections_total` | counter: requests whose first token was rejected | `outcome` |
 //! | `other_origin_total` | counter: requests passed on without a token | |
+//! | `refresh_tokens_not_saved_total` | counter: a new refresh token could not be saved | |
 //! | `metadata_failures_total` | counter: metadata could not be read again | `outcome` |
 //!
 //! # Values
@@ -184,6 +186,15 @@ pub(crate) fn metadata_not_read_again(why: FetchErrorKind) {
 pub(crate) fn file_token_not_read_again() {
     #[cfg(feature = "tracing")]
     tracing::warn!("token file not read again, its last token is used");
+}
+
+/// A refresh token that replaces another is lost with the process, unless saving it succeeds later.
+#[cfg_attr(not(feature = "oauth2"), allow(dead_code))]
+pub(crate) fn refresh_token_not_saved() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("new refresh token not saved, it is in memory only");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_bearer_refresh_tokens_not_saved_total").increment(1);
 }
 
 /// A token goes onto a request, or to a caller.
@@ -362,6 +373,11 @@ pub fn describe_metrics() {
         "tower_bearer_other_origin_total",
         Unit::Count,
         "Requests that were passed on without an access token because of their origin"
+    );
+    describe_counter!(
+        "tower_bearer_refresh_tokens_not_saved_total",
+        Unit::Count,
+        "Times when a new refresh token could not be saved"
     );
     describe_counter!(
         "tower_bearer_metadata_failures_total",

@@ -140,6 +140,32 @@ async fn metadata_that_cannot_be_read_again_is_told_without_the_servers_text() {
     assert!(!log.text().contains("hunter2"), "{}", log.text());
 }
 
+#[cfg(feature = "oauth2")]
+#[tokio::test]
+async fn a_refresh_token_that_is_not_saved_is_told_and_not_shown() {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tower_bearer::oauth2::{Credential, RefreshToken};
+
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let transport = service_fn(|_: Request<Full<Bytes>>| async {
+        let body = r#"{"access_token":"hunter2","refresh_token":"hunter3"}"#;
+        Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(body)))
+    });
+    let endpoint = "https://id.example.com/token";
+    let provider = RefreshToken::builder(endpoint, "me", Credential::none(), "hunter1")
+        .with_rotation_saved_by(|_| async { Err("hunter4".into()) })
+        .build(transport)
+        .unwrap();
+
+    provider.fetch_token(FetchContext::default()).await.unwrap();
+    assert_eq!(
+        log.text(),
+        "message=new refresh token not saved, it is in memory only\n"
+    );
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_read_while_its_last_token_is_used_is_told_without_its_path() {
     let log = Log::default();

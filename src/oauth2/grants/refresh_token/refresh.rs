@@ -15,6 +15,7 @@ use crate::oauth2::grants::Grant;
 use crate::oauth2::grants::turns::Sent;
 use crate::oauth2::transport::Transport;
 use crate::provider::TokenRequest;
+use crate::telemetry;
 use crate::token::AccessToken;
 
 /// One fetch. Its request outlives it.
@@ -69,8 +70,10 @@ impl<T: Transport> Refresh<T> {
         let answer = client
             .fetch_and_keep(&self.endpoint, request, &self.wanted, sends, rotate)
             .await;
-        // If it cannot be saved, the next fetch says so.
-        let _saved = self.save().await;
+        // The access token is good all the same. The next fetch tries again, and fails if that does.
+        if self.save().await.is_err() {
+            telemetry::refresh_token_not_saved();
+        }
         sent.set(false);
         match answer {
             Ok(answer) => {
