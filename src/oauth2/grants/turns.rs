@@ -19,14 +19,15 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use futures_util::FutureExt;
+use futures_util::future::select;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
@@ -38,6 +39,9 @@ mod tests;
 
 /// How long an orphan may take: once more what a fetch may, unless set.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(30);
+
+/// When an orphan that has not ended cannot, since nobody drives it.
+const LOST_AFTER: Duration = Duration::from_secs(31);
 
 pub(super) type Outcome = Result<AccessToken, FetchError>;
 
@@ -63,19 +67,59 @@ impl Sent {
 /// polls them. Here whoever is polled looks, and takes the turn if it is free.
 #[derive(Default)]
 pub(super) struct Turns {
-    is_taken: AtomicBool,
+    // Held for no longer than it takes to look.
+    state: Mutex<State>,
     freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the turn that is taken.
+    taken: Option<u64>,
+    /// Since when its job is an orphan.
+    orphan_since: Option<Instant>,
+    last: u64,
 }
 
 /// A turn, until it is dropped.
 struct Turn {
     turns: Arc<Turns>,
+    number: u64,
+}
+
+/// Drops a fetch's interest in its turn.
+struct Interest<'a> {
+    turns: &'a Turns,
+    number: u64,
+}
+
+impl Turn {
+    /// Whether somebody else has it, since the runtime was not driven for too long.
+    fn is_lost(&self) -> bool {
+        self.turns.state().taken != Some(self.number)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.is_taken.store(false, Ordering::SeqCst);
-        self.turns.freed.notify_waiters();
+        let mut state = self.turns.state();
+        if state.taken == Some(self.number) {
+            state.taken = None;
+            drop(state);
+            self.turns.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Interest<'_> {
+    fn drop(&mut self) {
+        let mut state = self.turns.state();
+        if state.taken == Some(self.number) {
+            state.orphan_since = Some(Instant::now());
+            drop(state);
+            // So that they wait no longer than its time limit.
+            self.turns.freed.notify_waiters();
+        }
     }
 }
 
@@ -96,10 +140,15 @@ impl Turns {
         let sent = Sent::default();
         let job = job(sent.clone());
         let (tell, told) = oneshot::channel();
+        let _interest = Interest {
+            turns: self,
+            number: turn.number,
+        };
         let task = async move {
             // Dropped after the job, so that nothing of it is left when the next one begins.
-            let _turn = turn;
-            drive(job, sent, tell, || Delay::new(ORPHAN_LIMIT)).await;
+            let turn = turn;
+            let new_limit = || Delay::new(ORPHAN_LIMIT);
+            drive(job, sent, tell, || turn.is_lost(), new_limit).await;
         };
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(task)),
@@ -116,14 +165,37 @@ impl Turns {
     async fn turn(self: &Arc<Self>) -> Turn {
         loop {
             // Made before it looks, so that it is told if the turn is freed in between.
-            let freed = self.freed.notified();
-            if !self.is_taken.swap(true, Ordering::SeqCst) {
-                return Turn {
-                    turns: Arc::clone(self),
-                };
+            let freed = pin!(self.freed.notified());
+            match self.take() {
+                Ok(turn) => return turn,
+                Err(None) => freed.await,
+                Err(Some(rest)) => drop(select(freed, Delay::new(rest)).await),
             }
-            freed.await;
         }
+    }
+
+    /// Takes the turn, if it is free or its job an orphan that should have ended: one whose runtime is not
+    /// driven, such as that of a `block_on` which is over, cannot. The error is when to look again.
+    fn take(self: &Arc<Self>) -> Result<Turn, Option<Duration>> {
+        let mut state = self.state();
+        if state.taken.is_some() {
+            let since = state.orphan_since.ok_or(None)?;
+            let rest = LOST_AFTER.saturating_sub(since.elapsed());
+            if !rest.is_zero() {
+                return Err(Some(rest));
+            }
+        }
+        state.last += 1;
+        state.taken = Some(state.last);
+        state.orphan_since = None;
+        Ok(Turn {
+            turns: Arc::clone(self),
+            number: state.last,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,13 +204,14 @@ async fn drive<L: Future<Output = ()> + Unpin>(
     job: impl Future<Output = Outcome>,
     sent: Sent,
     mut tell: oneshot::Sender<Outcome>,
+    is_lost: impl Fn() -> bool,
     new_limit: impl Fn() -> L,
 ) {
     let mut job = Box::pin(AssertUnwindSafe(job).catch_unwind());
     let mut limit = None;
     let ended = poll_fn(|cx| {
         let is_orphan = tell.poll_closed(cx).is_ready();
-        if is_orphan && !sent.get() {
+        if is_orphan && (!sent.get() || is_lost()) {
             return Poll::Ready(None);
         }
         if let Poll::Ready(ended) = job.as_mut().poll(cx) {

@@ -136,7 +136,7 @@ fn an_orphan_ends_once_nothing_is_on_its_way_any_more() {
         pending().await
     };
     drop(told);
-    let mut driven = spawn(drive(job, sent, tell, pending::<()>));
+    let mut driven = spawn(drive(job, sent, tell, || false, pending::<()>));
     assert_pending!(driven.poll());
 
     open.send(()).unwrap();
@@ -152,7 +152,7 @@ fn an_orphan_ends_at_its_time_limit_and_no_other_job_does() {
         let job = job(sent.clone());
         let (tell, told) = oneshot::channel();
         let told = is_waited_for.then_some(told);
-        let mut driven = spawn(drive(job, sent, tell, || ready(())));
+        let mut driven = spawn(drive(job, sent, tell, || false, || ready(())));
 
         assert_eq!(driven.poll().is_pending(), is_waited_for);
         assert_eq!(open.is_closed(), !is_waited_for);
@@ -183,6 +183,37 @@ fn a_runtime_that_ends_takes_its_job_along_and_no_other() {
     assert_eq!(error.kind(), FetchErrorKind::Unavailable);
     assert!(second.is_woken());
     assert_eq!(runtime().block_on(second), "at-once");
+}
+
+#[test]
+fn an_orphan_on_a_runtime_that_is_not_driven_holds_its_turn_no_longer_than_its_time_limit() {
+    let idle = tokio::runtime::Builder::new_current_thread().build();
+    let idle = idle.unwrap();
+    let turns = Arc::<Turns>::default();
+    let (open, job) = gated(true);
+    let mut first = spawn(turns.run(job));
+    {
+        let _entered = idle.enter();
+        assert_pending!(first.poll());
+    }
+    let mut second = spawn(at_once(&turns));
+    assert_pending!(second.poll());
+    drop(first);
+    assert!(second.is_woken());
+    assert_pending!(second.poll());
+    assert!(turns.take().is_err_and(|rest| rest.is_some()));
+
+    let past = Instant::now().checked_sub(LOST_AFTER);
+    turns.state().orphan_since = past;
+    let third = turns.run(|_| ready(token("third")));
+    assert_eq!(text(futures_executor::block_on(third)), "third");
+    // Should it be driven after all, it ends and frees nobody else's turn.
+    let turn = turns.take().ok().unwrap();
+    assert!(turns.take().is_err_and(|rest| rest.is_none()));
+    assert!(!open.is_closed());
+    idle.block_on(tokio::task::yield_now());
+    assert!(open.is_closed());
+    assert!(!turn.is_lost());
 }
 
 #[tokio::test]
