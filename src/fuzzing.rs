@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::Uri;
 
 #[cfg(feature = "oauth2")]
-pub use crate::oauth2::fuzzing::{jwt_lifetime, retry_after, token_response};
+pub use crate::oauth2::fuzzing::{
+    Discovered, discovered, jwt_lifetime, metadata_response, retry_after, token_response,
+};
 use crate::origin::{Origin, Origins};
 use crate::token::{AccessToken, Lifetime};
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::answer::redact::Redactor;
 use super::answer::{lifetime, response, retry_after};
 use super::error::TokenEndpointError;
+use super::{discovery, metadata};
 use crate::token::AccessToken;
 
 /// Reads the answer of a token endpoint that was sent `secrets`.
@@ -20,6 +21,37 @@ pub fn token_response(
     let (parts, body) = response.into_parts();
     let answer = response::parse(&parts, body, &Redactor::new(secrets.collect()))?;
     Ok(answer.token)
+}
+
+/// Reads the answer of a metadata server.
+pub fn metadata_response(response: Response<&[u8]>) -> Result<AccessToken, TokenEndpointError> {
+    let (parts, body) = response.into_parts();
+    metadata::token(&parts, body, &Redactor::new(Vec::new()))
+}
+
+/// A token endpoint that was discovered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// Where requests go.
+    pub uri: String,
+    /// What is shown of it.
+    pub name: String,
+    /// Whom assertions are for.
+    pub audience: String,
+}
+
+/// Reads the metadata of `issuer`, for a client that presents a certificate, or does not.
+pub fn discovered(
+    issuer: &str,
+    metadata: &[u8],
+    is_certificate: bool,
+) -> Result<Discovered, TokenEndpointError> {
+    let endpoint = discovery::discovered(issuer, metadata, is_certificate)?;
+    Ok(Discovered {
+        uri: endpoint.uri().to_string(),
+        name: endpoint.name().to_string(),
+        audience: endpoint.audience().to_string(),
+    })
 }
 
 /// What a JWT says of its lifetime in an answer of that `date`.

@@ -111,6 +111,21 @@ impl NamedBy {
     }
 }
 
+/// Reads `metadata` of an issuer, as if it had answered with that.
+#[cfg(fuzzing)]
+pub(crate) fn discovered(
+    issuer: &str,
+    metadata: &[u8],
+    is_certificate: bool,
+) -> Result<Endpoint, TokenEndpointError> {
+    let discovery = Discovery::new(&Issuer::new(issuer), false).expect("an issuer");
+    let answer = http::Response::new(bytes::Bytes::copy_from_slice(metadata));
+    let redactor = super::answer::redact::Redactor::new(Vec::new());
+    let expected = &discovery.reader.expected;
+    let endpoint = expected.endpoint(answer, &redactor, is_certificate, "");
+    endpoint.map_err(|none| none.error)
+}
+
 /// Of plain http it is said that it is that, and of the rest which URL is no good.
 fn or_else(error: InvalidConfig, kind: InvalidConfigKind) -> InvalidConfig {
     match error.kind() {

@@ -151,7 +151,7 @@ fn is_link_local(host: &str) -> bool {
 /// `exp - iat` of a JWT: unless `expires_in` says how long, it ends at `expires_on` or `exp`, seen from the
 /// `Date` of the answer, which is the server's clock, or by ours if there is none. An end that is further
 /// away than any token lives, as one in milliseconds is, says nothing.
-fn token(
+pub(super) fn token(
     parts: &Parts,
     body: &[u8],
     redactor: &Redactor,
