@@ -43,7 +43,7 @@ fn what_is_printed_of_tokens_requests_providers_and_caches_holds_no_secret() {
         let token = AccessToken::new(&captured);
         async move { Ok(token?) }
     });
-    let builder = TokenCache::builder(StaticToken::new(secret()));
+    let builder = TokenCache::builder(token_fn(|_| async { Ok(secret()) }));
     assert_hidden(&builder);
     let cache = builder.build().for_request(&request());
     now(cache.token()).unwrap();
