@@ -34,8 +34,9 @@ pub(crate) struct Engine<P> {
 /// How often hits on a stale token look after the fetch that replaces it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// So often a caller asks again, if the token that it waited for is of no use when it gets to see it.
-pub(super) const MAX_ROUNDS: u8 = 3;
+/// So often a caller asks, if the token that it waited for is of no use when it gets to see it. Others may
+/// have had it invalidated, as often as the budget's burst allows.
+pub(super) const MAX_ROUNDS: u8 = 5;
 
 /// What a caller without a token is to do.
 pub(super) enum Step {

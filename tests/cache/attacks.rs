@@ -191,7 +191,7 @@ fn a_waiter_that_is_polled_late_again_and_again_gets_an_error() {
     let (cache, clock, mut desk) = by_hand();
     let mut late = spawn(cache.token());
     assert_pending!(late.poll());
-    for _ in 0..2 {
+    for _ in 0..4 {
         let mut prompt = spawn(cache.token());
         assert_pending!(prompt.poll());
         desk.now().answer(token("a", 60));
@@ -221,6 +221,23 @@ fn a_waiter_that_is_polled_late_gets_no_token_that_was_rejected_meanwhile() {
     assert_pending!(late.poll());
     desk.now().answer(token("b", 60));
     assert_eq!(assert_ready_ok!(late.poll()).expose_secret(), "b");
+}
+
+#[test]
+fn a_waiter_that_is_polled_late_outlasts_what_others_may_invalidate_at_once() {
+    let (cache, _, mut desk) = by_hand();
+    let mut late = spawn(cache.token());
+    assert_pending!(late.poll());
+    for text in ["a", "b", "c"] {
+        let mut prompt = spawn(cache.token());
+        assert_pending!(prompt.poll());
+        desk.now().answer(token(text, 3600));
+        cache.invalidate(&assert_ready_ok!(prompt.poll()));
+        assert_pending!(late.poll());
+    }
+
+    desk.now().answer(token("d", 3600));
+    assert_eq!(assert_ready_ok!(late.poll()).expose_secret(), "d");
 }
 
 /// Rejects `a`, has the fetch of another fail, and so `a` put back.
