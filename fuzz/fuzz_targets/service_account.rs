@@ -32,11 +32,9 @@ fuzz_target!(|input: &[u8]| {
     let file = text.replace("KEY", &PEM.replace('\n', "\\n"));
     match GoogleServiceAccount::from_json(&file) {
         Ok(account) => {
-            let shown = format!("{account:?}");
-            assert!(
-                !shown.contains("PRIVATE") && !shown.contains("MII"),
-                "{shown}"
-            );
+            let email = account.email();
+            let shown = format!("GoogleServiceAccount {{ email: {email:?}, .. }}");
+            assert_eq!(format!("{account:?}"), shown);
             let file: Value =
                 serde_json::from_str(file.trim_start_matches('\u{FEFF}').trim()).unwrap();
             assert_eq!(file["client_email"], account.email());

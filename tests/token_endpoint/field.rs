@@ -124,10 +124,13 @@ async fn a_refusal_under_the_status_200_is_told_by_its_code_and_quoted_no_furthe
         ("bad_refresh_token", Some("bad_refresh_token")),
         ("Bad Token hunter2", None),
         ("hunter2", None),
+        // The shape of a code, and a secret.
+        ("passphrase", None),
     ] {
         let body = format!(r#"{{"error":"{code}","error_description":"hunter2"}}"#);
         let server = Server::answering(200, body).await;
-        let error = failure(client(&server)).await;
+        let builder = client(&server).with_parameter("key", "passphrase");
+        let error = failure(builder).await;
 
         assert_eq!(error.kind(), FetchErrorKind::Denied);
         assert_eq!(cause(&error).kind(), Kind::Rejected);

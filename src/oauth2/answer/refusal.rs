@@ -37,8 +37,9 @@ pub(crate) fn by_status(
 }
 
 /// A refusal in an answer that should hold a token: quoted no further than by what looks like a code.
-pub(crate) fn under_success(answer: &Answer<'_>) -> TokenEndpointError {
-    let code = answer.text("error").filter(|code| is_code(code));
+pub(crate) fn under_success(answer: &Answer<'_>, redactor: &Redactor) -> TokenEndpointError {
+    let is_shown = |code: &Zeroizing<String>| is_code(code) && redactor.clean(code) == **code;
+    let code = answer.text("error").filter(is_shown);
     let concerns = concerns(StatusCode::OK, code.as_ref().map(|code| code.as_str()));
     let refusal = Refusal {
         error: code.map(|code| code.to_string()),

@@ -57,6 +57,9 @@ pub(crate) fn parse_as(
 ) -> Result<TokenAnswer, TokenEndpointError> {
     let date = date(&parts.headers);
     let token = match members(parts, body, redactor) {
+        Ok(answer) if answer.get("error").is_some() => {
+            Err(refusal::under_success(&answer, redactor))
+        }
         Ok(answer) => token(&answer, requested, date),
         Err(error) if error.kind() == TokenEndpointErrorKind::NotJson => {
             let token = bare_jwt(body, date).map(|token| TokenAnswer { token, scope: None });
@@ -109,9 +112,6 @@ fn token(
     requested: Option<&str>,
     date: Option<SystemTime>,
 ) -> Result<TokenAnswer, TokenEndpointError> {
-    if answer.get("error").is_some() {
-        return Err(refusal::under_success(answer));
-    }
     let Some(token) = answer.text("access_token") else {
         return Err(TokenEndpointError::new(
             TokenEndpointErrorKind::MissingToken,
