@@ -17,15 +17,16 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::error::{BoxError, FetchError, FetchErrorKind};
 use tower_bearer::oauth2::jwt::{InvalidSigningKey, JwsAlgorithm, JwtAssertion};
 use tower_bearer::oauth2::{
-    Assertion, ClientCredentials, ClientSecret, Credential, TokenEndpointError,
-    TokenEndpointErrorKind as Kind,
+    Assertion, ClientCredentials, ClientSecret, Credential, TokenEndpointErrorKind as Kind,
 };
 use tower_bearer::{AccessToken, BearerAuthLayer, FetchContext, TokenProvider};
 
 use self::assertion_support::*;
+use self::error_support::{cause, everything};
 use self::server::{Server, response};
 
 mod assertion_support;
+mod error_support;
 #[path = "token_endpoint/server.rs"]
 mod server;
 
@@ -52,21 +53,6 @@ fn arrived(server: &Server) -> Vec<Jwt> {
     forms
         .map(|form| Jwt::verified(&parameter(form, "client_assertion").unwrap()))
         .collect()
-}
-
-fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }
 
 fn now() -> u64 {

@@ -11,15 +11,16 @@ use tower_bearer::oauth2::jwt::{
     GoogleServiceAccount, InvalidServiceAccountKind, InvalidSigningKey, JwsAlgorithm, JwtAssertion,
 };
 use tower_bearer::oauth2::{
-    Assertion, InvalidConfigKind, JwtBearer, JwtBearerBuilder, TokenEndpointError,
-    TokenEndpointErrorKind as Kind,
+    Assertion, InvalidConfigKind, JwtBearer, JwtBearerBuilder, TokenEndpointErrorKind as Kind,
 };
 use tower_bearer::{AccessToken, FetchContext, TokenCache, TokenProvider, TokenRequest};
 
 use self::assertion_support::*;
+use self::error_support::cause;
 use self::server::{Server, response};
 
 mod assertion_support;
+mod error_support;
 #[path = "token_endpoint/server.rs"]
 mod server;
 
@@ -37,10 +38,6 @@ async fn fetch(
     let provider = builder.build(hyper()).unwrap();
     let token = provider.fetch_token(FetchContext::new(request)).await;
     token.map_err(|error| *error.downcast::<FetchError>().unwrap())
-}
-
-fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
 }
 
 /// The assertion of the only request.

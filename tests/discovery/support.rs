@@ -1,16 +1,15 @@
 //! A site with an issuer's metadata and a token endpoint.
 
-use std::error::Error;
-
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::{BoxError, FetchError};
-use tower_bearer::oauth2::{ClientCredentials, Credential, Issuer, TokenEndpointError};
+use tower_bearer::oauth2::{ClientCredentials, Credential, Issuer};
 use tower_bearer::{AccessToken, FetchContext, TokenProvider};
 
+pub(crate) use crate::error_support::{cause, everything};
 use crate::server::{Body, Received, Server, response};
 
 pub(crate) const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
@@ -131,19 +130,4 @@ pub(crate) async fn failure_of(provider: &impl TokenProvider) -> FetchError {
     assert!(!text.contains("hunter2"), "{text}");
     assert!(cause(&error).is_discovery());
     error
-}
-
-pub(crate) fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }

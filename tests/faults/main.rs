@@ -4,6 +4,8 @@
 // A panic in a helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../error_support/mod.rs"]
+mod error_support;
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
 mod scene;

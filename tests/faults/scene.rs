@@ -1,6 +1,5 @@
 //! A client with the layer, the token endpoint that it asks and the API that it calls.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +11,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tower::{Layer, ServiceExt};
 use tower_bearer::error::BoxError;
-use tower_bearer::oauth2::{
-    ClientAuth, ClientCredentials, TokenEndpointError, TokenEndpointErrorKind,
-};
+use tower_bearer::oauth2::{ClientAuth, ClientCredentials, TokenEndpointErrorKind};
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenCache};
 
+pub(crate) use crate::error_support::{cause, everything};
 use crate::layer_support::socket::HttpClient;
 use crate::layer_support::without_hanging;
 use crate::socket_support::{RawServer, SOCKET_BUFFER, answer};
@@ -171,21 +169,6 @@ pub(crate) fn fetch_error(error: BoxError) -> FetchError {
         "{text}"
     );
     error
-}
-
-pub(crate) fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }
 
 pub(crate) async fn text(response: Response<Incoming>) -> Result<Bytes, hyper::Error> {

@@ -1,15 +1,14 @@
 //! Ways to ask a metadata server.
 
-use std::error::Error;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::{FetchError, FetchErrorKind};
-use tower_bearer::oauth2::{TokenEndpointError, TokenEndpointErrorKind};
+use tower_bearer::oauth2::TokenEndpointErrorKind;
 use tower_bearer::{FetchContext, TokenProvider, TokenRequest};
 
+pub(crate) use crate::error_support::{cause, everything};
 use crate::server::Server;
 
 pub(crate) fn http() -> Client<HttpConnector, Full<Bytes>> {
@@ -60,19 +59,4 @@ pub(crate) async fn assert_refused(provider: &impl TokenProvider, requests: &[To
         assert_eq!(error.kind(), FetchErrorKind::InvalidRequest, "{number}");
         assert_eq!(cause(&error).kind(), TokenEndpointErrorKind::NotSent);
     }
-}
-
-pub(crate) fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }

@@ -6,6 +6,8 @@
 
 mod cache;
 mod dropped;
+#[path = "../error_support/mod.rs"]
+mod error_support;
 mod refused;
 mod request;
 mod rotation;

@@ -1,6 +1,5 @@
 //! An authorization server whose refresh tokens are for one use, and what saves and answers them.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,11 +12,10 @@ use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 use tower_bearer::error::{BoxError, FetchError};
-use tower_bearer::oauth2::{
-    Credential, RefreshToken, RefreshTokenBuilder, RefreshTokenSource, TokenEndpointError,
-};
+use tower_bearer::oauth2::{Credential, RefreshToken, RefreshTokenBuilder, RefreshTokenSource};
 use tower_bearer::{AccessToken, FetchContext, TokenProvider, TokenRequest};
 
+pub(crate) use crate::error_support::{cause, everything};
 use crate::server::{Body, Received, Server, response};
 
 pub(crate) const INVALID_GRANT: &str = r#"{"error":"invalid_grant"}"#;
@@ -150,21 +148,6 @@ pub(crate) async fn failure(provider: &impl TokenProvider) -> FetchError {
 
 pub(crate) fn scope(scope: &str) -> TokenRequest {
     TokenRequest::default().with_scope(scope)
-}
-
-pub(crate) fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }
 
 /// A store of one refresh token that keeps what it was told, and fails when told to.

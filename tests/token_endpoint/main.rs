@@ -7,6 +7,8 @@
 mod answers;
 mod credentials;
 mod echoes;
+#[path = "../error_support/mod.rs"]
+mod error_support;
 mod field;
 mod requests;
 #[cfg(feature = "reqwest")]

@@ -1,16 +1,15 @@
 //! A client, and what became of its fetch.
 
-use std::error::Error;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::{BoxError, FetchError};
-use tower_bearer::oauth2::{ClientCredentials, ClientCredentialsBuilder, TokenEndpointError};
+use tower_bearer::oauth2::{ClientCredentials, ClientCredentialsBuilder};
 use tower_bearer::{AccessToken, FetchContext, TokenProvider, TokenRequest};
 
 use super::server::Server;
+pub(crate) use crate::error_support::{cause, everything};
 
 pub(crate) const TOKEN: &str =
     r#"{"access_token":"issued","token_type":"Bearer","expires_in":3600}"#;
@@ -49,19 +48,4 @@ pub(crate) fn fetch_error(result: Result<AccessToken, BoxError>) -> FetchError {
     let text = everything(&error);
     assert!(!text.contains("hunter2"), "{text}");
     error
-}
-
-pub(crate) fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
-}
-
-/// What can be printed of an error and all its sources.
-pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
 }

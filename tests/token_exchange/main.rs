@@ -12,15 +12,18 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::{
-    ActorToken, ClientAuth, InvalidConfigKind, SubjectToken, TokenEndpointError,
-    TokenEndpointErrorKind, TokenExchange, TokenExchangeBuilder, TokenTypeIdentifier,
+    ActorToken, ClientAuth, InvalidConfigKind, SubjectToken, TokenEndpointErrorKind, TokenExchange,
+    TokenExchangeBuilder, TokenTypeIdentifier,
 };
 use tower_bearer::{
     AccessToken, FetchContext, FetchError, FetchErrorKind, TokenProvider, TokenRequest,
 };
 
+use self::error_support::cause;
 use self::server::{Server, response};
 
+#[path = "../error_support/mod.rs"]
+mod error_support;
 #[path = "../token_endpoint/server.rs"]
 mod server;
 mod subject;
@@ -47,10 +50,6 @@ async fn fetch(builder: TokenExchangeBuilder) -> Result<AccessToken, BoxError> {
 
 async fn failure(builder: TokenExchangeBuilder) -> FetchError {
     *fetch(builder).await.unwrap_err().downcast().unwrap()
-}
-
-fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
 }
 
 #[tokio::test]

@@ -20,7 +20,11 @@ use tower_bearer::{
 use crate::emulators::{Clock, Emulator, HttpClient, Vendor, Wire, http1_client, http2_client};
 
 pub mod by_hand;
+#[path = "../error_support/mod.rs"]
+mod error_support;
 pub mod texts;
+
+pub(crate) use self::error_support::cause;
 
 pub type Provider = ClientCredentials<HttpClient>;
 pub type Body = Full<Bytes>;
@@ -238,11 +242,6 @@ impl<V: Vendor> Customer<V> {
         assert_eq!(first.body, second.body);
         assert!(!first.text().contains("refresh"), "{}", first.text());
     }
-}
-
-/// What the token endpoint said, of a failed fetch.
-pub fn cause(error: &FetchError) -> &TokenEndpointError {
-    error.source().unwrap().downcast_ref().unwrap()
 }
 
 /// The names of the headers that somebody set on purpose: not those of the connection.

@@ -8,18 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Customer;
+pub(crate) use super::error_support::everything as of_error;
 use crate::emulators::Vendor;
-
-/// What can be printed of an error and all its sources.
-pub fn of_error(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!("{error}\n{error:?}\n{error:#?}\n");
-        next = error.source();
-    }
-    text
-}
 
 /// No spelling of the secret is in `text`.
 pub fn assert_hides(text: &str, id: &str, secret: &str) {

@@ -125,7 +125,7 @@ impl Assertion {
     ///     assert_eq!(cx.audience(), cx.token_endpoint());
     ///     sign(cx.audience()).await
     /// });
-    /// # async fn sign(_: &str) -> Result<String, tower_bearer::error::BoxError> { unimplemented!() }
+    /// # async fn sign(_: &str) -> Result<String, tower_bearer::error::BoxError> { Ok("e30.e30.c2ln".into()) }
     /// let builder = ClientCredentials::builder(
     ///     Issuer::new("https://id.example.com"),
     ///     "my-service",

@@ -15,6 +15,6 @@ pub use self::auth::ClientAuth;
 pub(crate) use self::auth::encode;
 pub use self::credential::Credential;
 pub use self::secret::ClientSecret;
-pub(crate) use self::text::Text;
+pub(crate) use self::text::{Text, made_of_text};
 pub(crate) use self::token_client::{Client, TokenClient};
 pub(crate) use self::wire::{Encoding, Wire};

@@ -1,9 +1,8 @@
-use std::fmt;
 use std::future::Future;
 
 use zeroize::Zeroizing;
 
-use super::text::Text;
+use super::text::{Text, made_of_text};
 use crate::error::BoxError;
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
@@ -62,28 +61,4 @@ impl ClientSecret {
     }
 }
 
-impl From<Zeroizing<String>> for ClientSecret {
-    fn from(secret: Zeroizing<String>) -> Self {
-        Self {
-            text: Text::Fixed(secret),
-        }
-    }
-}
-
-impl From<String> for ClientSecret {
-    fn from(secret: String) -> Self {
-        Zeroizing::new(secret).into()
-    }
-}
-
-impl From<&str> for ClientSecret {
-    fn from(secret: &str) -> Self {
-        secret.to_owned().into()
-    }
-}
-
-impl fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSecret").finish_non_exhaustive()
-    }
-}
+made_of_text!(ClientSecret);

@@ -62,3 +62,36 @@ fn check(text: &str, kind: InvalidConfigKind) -> Result<(), InvalidConfig> {
         Ok(())
     }
 }
+
+/// Has a type be made of a text, which its `Debug` does not show. It has one field: `text`.
+macro_rules! made_of_text {
+    ($name:ident) => {
+        impl From<Zeroizing<String>> for $name {
+            fn from(text: Zeroizing<String>) -> Self {
+                Self {
+                    text: Text::Fixed(text),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Zeroizing::new(text).into()
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                text.to_owned().into()
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use made_of_text;

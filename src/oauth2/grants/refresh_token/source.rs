@@ -1,10 +1,9 @@
-use std::fmt;
 use std::future::Future;
 
 use zeroize::Zeroizing;
 
 use crate::error::BoxError;
-use crate::oauth2::client::Text;
+use crate::oauth2::client::{Text, made_of_text};
 use crate::oauth2::error::{TokenEndpointError, TokenEndpointErrorKind};
 use crate::oauth2::invalid_config::{InvalidConfig, InvalidConfigKind};
 
@@ -69,28 +68,4 @@ impl RefreshTokenSource {
     }
 }
 
-impl From<Zeroizing<String>> for RefreshTokenSource {
-    fn from(text: Zeroizing<String>) -> Self {
-        Self {
-            text: Text::Fixed(text),
-        }
-    }
-}
-
-impl From<String> for RefreshTokenSource {
-    fn from(text: String) -> Self {
-        Zeroizing::new(text).into()
-    }
-}
-
-impl From<&str> for RefreshTokenSource {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
-impl fmt::Debug for RefreshTokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshTokenSource").finish_non_exhaustive()
-    }
-}
+made_of_text!(RefreshTokenSource);
