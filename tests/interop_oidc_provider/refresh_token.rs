@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::{Either, join_all, select};
 use serde_json::{Value, json};
-use tower_bearer::FetchErrorKind;
 use tower_bearer::oauth2::{Credential, RefreshToken, RefreshTokenBuilder};
 
-use super::interop_support::calls::Caller;
+use super::interop_support::calls::{Caller, a_second_use_is_denied};
 use super::interop_support::{Server, http_client};
 use super::{ID, SECRET, client, server};
 
@@ -123,20 +122,5 @@ async fn a_caller_that_goes_away_meanwhile_leaves_the_token_to_the_next() {
 #[tokio::test]
 async fn a_refresh_token_that_has_been_used_is_denied_and_not_told() {
     let server = or_skip!(server(app("client_secret_basic")));
-    let minted = server.mint(ID, "alice", SCOPE).await.refresh_token;
-    let caller = || {
-        let builder = RefreshToken::builder(server.token_endpoint(), ID, SECRET, &*minted);
-        Caller::new(&server, builder.build(http_client()).unwrap())
-    };
-
-    caller().succeeds().await;
-    // The one knows nothing of the other.
-    caller()
-        .is_refused(
-            FetchErrorKind::Denied,
-            400,
-            "invalid_grant",
-            &[&minted, SECRET],
-        )
-        .await;
+    a_second_use_is_denied(&server, ID, SECRET, SCOPE).await;
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::error::BoxError;
-use tower_bearer::oauth2::TokenEndpointError;
+use tower_bearer::oauth2::{RefreshToken, TokenEndpointError};
 use tower_bearer::{
     BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenProvider, TokenRequest,
 };
@@ -51,6 +51,14 @@ impl<P: TokenProvider, C: Connect + Clone + Send + Sync + 'static> Caller<P, C> 
     /// What the API knows of the token that it got.
     pub(crate) async fn succeeds(&self) -> Value {
         seen(self.send("").await.unwrap()).await
+    }
+
+    /// Those who find no token at the same time ask for one together.
+    pub(crate) async fn crowd_makes_one_token_request(&self, server: &Server) {
+        self.crowd_succeeds().await;
+
+        let counters = server.counters().await;
+        assert_eq!((counters.token_requests, counters.accepted), (1, CROWD));
     }
 
     fn request(&self, query: &str) -> Request<Full<Bytes>> {
@@ -154,4 +162,23 @@ async fn seen(response: Response<Incoming>) -> Value {
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap()
+}
+
+/// Of two that know nothing of each other and have the same refresh token, the second is denied.
+pub(crate) async fn a_second_use_is_denied(server: &Server, id: &str, secret: &str, scope: &str) {
+    let minted = server.mint(id, "alice", scope).await.refresh_token;
+    let caller = || {
+        let builder = RefreshToken::builder(server.token_endpoint(), id, secret, &*minted);
+        Caller::new(server, builder.build(http_client()).unwrap())
+    };
+
+    caller().succeeds().await;
+    caller()
+        .is_refused(
+            FetchErrorKind::Denied,
+            400,
+            "invalid_grant",
+            &[&minted, secret],
+        )
+        .await;
 }
