@@ -79,14 +79,7 @@ async fn a_token_endpoint_on_another_origin_gets_nothing() {
 async fn an_alias_for_mutual_tls_on_another_origin_gets_nothing() {
     let other = Site::with("").await;
     let alias = format!("{}/token", other.origin());
-    let site = Site::start(move |_, origin| {
-        let body = format!(
-            r#"{{"issuer":"{origin}/tenant","token_endpoint":"{origin}/token",
-                "mtls_endpoint_aliases":{{"token_endpoint":"{alias}"}}}}"#
-        );
-        response(200, body)
-    })
-    .await;
+    let site = Site::with_alias(alias).await;
     let error = failure_of(&provider_with(site.issuer(), Credential::tls_certificate())).await;
 
     assert_eq!(cause(&error).kind(), Kind::TokenEndpointOrigin);

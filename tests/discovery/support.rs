@@ -22,6 +22,18 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Names a token endpoint of its own, and another for mutual TLS.
+    pub(crate) async fn with_alias(alias: String) -> Self {
+        Self::start(move |_, origin| {
+            let body = format!(
+                r#"{{"issuer":"{origin}/tenant","token_endpoint":"{origin}/token",
+                    "mtls_endpoint_aliases":{{"token_endpoint":"{alias}"}}}}"#
+            );
+            response(200, body)
+        })
+        .await
+    }
+
     /// Answers `GET` with what `metadata` says, given the path and the site's own origin, and every `POST`
     /// with a token that tells the path.
     pub(crate) async fn start<F>(metadata: F) -> Self

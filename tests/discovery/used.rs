@@ -123,14 +123,7 @@ async fn another_origin_is_used_once_it_has_been_named() {
 async fn a_client_with_a_certificate_uses_the_alias_for_mutual_tls() {
     let mtls = Site::with("").await;
     let alias = format!("{}/mtls/token", mtls.origin());
-    let site = Site::start(move |_, origin| {
-        let body = format!(
-            r#"{{"issuer":"{origin}/tenant","token_endpoint":"{origin}/token",
-                "mtls_endpoint_aliases":{{"token_endpoint":"{alias}"}}}}"#
-        );
-        response(200, body)
-    })
-    .await;
+    let site = Site::with_alias(alias).await;
     let issuer = || site.issuer().with_token_endpoint_origin(mtls.origin());
 
     let certificate = provider_with(issuer(), Credential::tls_certificate());
