@@ -49,7 +49,7 @@
 //!   already, the request is sent again with the newer one, without any fetch. A second 401 is returned as
 //!   it is. See [`rejection`].
 //! - **The same request.** What is sent again has the same method, URI, version, headers, extensions and
-//!   body. A body that cannot be replayed is sent once; nothing is buffered. See [`replay`].
+//!   body. A body that cannot be replayed is sent once; nothing is buffered up front. See [`replay`].
 //! - **The service as it is.** Only a service that was polled ready is called, a request that waits for
 //!   a token holds no slot of it, and the response type is unchanged.
 //!

@@ -23,6 +23,7 @@ where
     /// Not ready, or made ready in `Readying`.
     service: S,
     authorized: Authorized<P>,
+    /// `None` once it was sent, and while a rejection is kept.
     request: Option<Request<R::Body>>,
     purpose: Purpose<S::Response, R, B>,
     step: Step,
@@ -33,9 +34,9 @@ enum Purpose<Response, R: Replay<B>, B> {
     First(Option<R::Kept>),
     Again {
         rejected: u64,
-        /// What the caller gets if there is no other token. Dropped before the service is made ready
-        /// again: its connection or permit must not stand in the way.
-        response: Option<Response>,
+        /// What the caller gets if there is no other token. Dropped, and the request made again, before
+        /// the service is made ready: a connection or permit of the first must not stand in the way.
+        held: Option<(Response, R::Kept)>,
     },
 }
 
@@ -48,10 +49,10 @@ impl<Response, R: Replay<B>, B> Purpose<Response, R, B> {
         }
     }
 
-    fn take_response(&mut self) -> Option<Response> {
+    fn take_held(&mut self) -> Option<(Response, R::Kept)> {
         match self {
             Self::First(_) => None,
-            Self::Again { response, .. } => response.take(),
+            Self::Again { held, .. } => held.take(),
         }
     }
 }
@@ -84,33 +85,28 @@ where
         request: Request<R::Body>,
         kept: Option<R::Kept>,
     ) -> Self {
-        Self::new(service, authorized, request, Purpose::First(kept))
+        Self::new(service, authorized, Some(request), Purpose::First(kept))
     }
 
     /// Of a request whose token was rejected.
-    pub(super) fn again(rejected: Rejected<S, P, S::Response, Request<R::Body>>) -> Self {
+    pub(super) fn again(rejected: Rejected<S, P, S::Response, R::Kept>) -> Self {
         let purpose = Purpose::Again {
             rejected: rejected.generation,
-            response: Some(rejected.response),
+            held: Some((rejected.response, rejected.kept)),
         };
-        Self::new(
-            rejected.service,
-            rejected.authorized,
-            rejected.request,
-            purpose,
-        )
+        Self::new(rejected.service, rejected.authorized, None, purpose)
     }
 
     fn new(
         service: S,
         authorized: Authorized<P>,
-        request: Request<R::Body>,
+        request: Option<Request<R::Body>>,
         purpose: Purpose<S::Response, R, B>,
     ) -> Self {
         Self {
             service,
             authorized,
-            request: Some(request),
+            request,
             purpose,
             step: Step::Acquiring(Acquire::default()),
             rounds: 0,
@@ -147,20 +143,24 @@ where
                 Step::Acquiring(acquire) => {
                     let acquired =
                         ready!(acquire.poll(cx, engine, self.authorized.slot(), rejected));
-                    match (acquired, self.purpose.take_response()) {
-                        (Ok(held), Some(response)) if rejected == Some(held.generation) => {
+                    match (acquired, self.purpose.take_held()) {
+                        (Ok(held), Some((response, _))) if rejected == Some(held.generation) => {
                             let reason = NotRetriedReason::SameToken;
                             let response = not_retried(response, reason);
                             return Poll::Ready(Ok(Prepared::Done(response)));
                         }
-                        (Err(error), Some(response)) => {
+                        (Err(error), Some((response, _))) => {
                             let reason = NotRetriedReason::FetchFailed(error);
                             let response = not_retried(response, reason);
                             return Poll::Ready(Ok(Prepared::Done(response)));
                         }
                         (Err(error), None) => return Poll::Ready(Err(error.into())),
-                        // Drops the rejection.
-                        (Ok(_), _) => self.step = Step::Readying,
+                        (Ok(_), Some((response, kept))) => {
+                            drop(response);
+                            self.request = Some(R::replay(kept));
+                            self.step = Step::Readying;
+                        }
+                        (Ok(_), None) => self.step = Step::Readying,
                     }
                 }
                 // Readying => Sending | Acquiring, a few times | error

@@ -65,14 +65,14 @@ where
 {
     Done(S::Response),
     /// The request is to be sent again, once there is another token.
-    Retry(Rejected<S, P, S::Response, Request<R::Body>>),
+    Retry(Rejected<S, P, S::Response, R::Kept>),
 }
 
 /// A request that was rejected and can be sent again.
-pub(super) struct Rejected<S, P, Response, Request> {
+pub(super) struct Rejected<S, P, Response, Kept> {
     pub(super) service: S,
     pub(super) authorized: Authorized<P>,
-    pub(super) request: Request,
+    pub(super) kept: Kept,
     /// Of the token that was rejected.
     pub(super) generation: u64,
     pub(super) response: Response,
@@ -116,15 +116,16 @@ where
         if let Verdict::Keep(reason) = verdict {
             return Judgement::Done(not_retried(response, reason));
         }
-        let again = retry.and_then(|(service, kept)| Some((service, R::replay(kept)?)));
-        let Some((service, request)) = again else {
+        let again = retry
+            .and_then(|(service, mut kept)| R::is_replayable(&mut kept).then_some((service, kept)));
+        let Some((service, kept)) = again else {
             let reason = NotRetriedReason::BodyNotReplayable;
             return Judgement::Done(not_retried(response, reason));
         };
         Judgement::Retry(Rejected {
             service,
             authorized: self.authorized,
-            request,
+            kept,
             generation: self.generation,
             response,
         })

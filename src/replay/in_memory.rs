@@ -31,13 +31,13 @@ impl<B: 'static> Replay<B> for InMemory {
         (body, kept)
     }
 
-    fn replay(kept: Request<B>) -> Option<Request<B>> {
-        Some(kept)
+    fn replay(kept: Request<B>) -> Request<B> {
+        kept
     }
 }
 
 /// Copies a body of a known type. The comparisons are of constants for any one `B`.
-fn copy<B: 'static>(body: &B) -> Option<B> {
+pub(super) fn copy<B: 'static>(body: &B) -> Option<B> {
     macro_rules! first_of {
         ($($known:ty),* $(,)?) => {
             None$(.or_else(|| copy_as::<B, $known>(body)))*$(.or_else(|| copy_as::<B, Option<$known>>(body)))*

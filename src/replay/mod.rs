@@ -1,9 +1,15 @@
 //! How a request is kept for the one retry.
 //!
-//! A [`Replay`] policy decides which bodies can be sent twice and how. [`InMemory`], the default, knows
-//! the common bodies that are in memory anyway; [`Never`] keeps nothing. A request whose body cannot be
+//! A [`Replay`] policy decides which bodies can be sent twice and how. A request whose body cannot be
 //! replayed is sent once; if it is rejected, the caller gets the rejection and the next request a new
 //! token.
+//!
+//! | policy | replays |
+//! |---|---|
+//! | [`InMemory`], the default | the common bodies that are in memory anyway |
+//! | [`try_clone`] | bodies of a type that knows how to copy itself |
+//! | [`Streaming`] | those of `InMemory`, and streams of up to so many bytes |
+//! | [`Never`] | nothing |
 //!
 //! ```
 //! use tower_bearer::{BearerAuthLayer, replay, token_fn};
@@ -20,8 +26,14 @@ use http::Request;
 use http::request::Parts;
 
 mod in_memory;
+mod map_body;
+mod streaming;
+mod try_clone;
 
 pub use self::in_memory::InMemory;
+pub use self::map_body::{MapBody, MapKept};
+pub use self::streaming::{Kept, ReplayBody, Streaming, TakenOver};
+pub use self::try_clone::{TryClone, try_clone};
 
 /// Decides which requests with bodies of type `B` are replayed, and how.
 pub trait Replay<B>: Clone {
@@ -40,10 +52,22 @@ pub trait Replay<B>: Clone {
     /// Must neither wait nor read ahead.
     fn keep(&self, head: &Parts, body: B) -> (Self::Body, Option<Self::Kept>);
 
-    /// The same request once more. Called at most once, after the first was rejected.
+    /// Whether the request can still be made again. Asked once, when it was rejected.
     ///
-    /// `None` if it cannot be replayed after all.
-    fn replay(kept: Self::Kept) -> Option<Request<Self::Body>>;
+    /// After a `true` a new token is fetched. What is kept must stay replayable meanwhile. It is dropped if
+    /// there is no other token: the caller gets the rejection then, of which the first body must not
+    /// cut off the rest.
+    fn is_replayable(kept: &mut Self::Kept) -> bool {
+        let _ = kept;
+        true
+    }
+
+    /// The same request once more. Called at most once, when there is a token for it and the rejection
+    /// has been dropped.
+    ///
+    /// What the first body holds must be let go now, rather than when the new one is read: it may be in
+    /// the way.
+    fn replay(kept: Self::Kept) -> Request<Self::Body>;
 }
 
 /// Replays nothing: every request is sent once.
@@ -64,7 +88,7 @@ impl<B> Replay<B> for Never {
         (body, None)
     }
 
-    fn replay(kept: Infallible) -> Option<Request<B>> {
+    fn replay(kept: Infallible) -> Request<B> {
         match kept {}
     }
 }

@@ -1,0 +1,103 @@
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, SizeHint};
+
+use super::shared::{PolledFrame, Shared, Unread, read};
+use crate::error::BoxError;
+
+/// The body of the second request.
+pub(super) struct Second<B> {
+    shared: Arc<Shared<B>>,
+    /// Once all else is sent.
+    own: Option<Pin<Box<B>>>,
+}
+
+impl<B> Second<B> {
+    pub(super) fn new(shared: Arc<Shared<B>>) -> Self {
+        Self { shared, own: None }
+    }
+}
+
+impl<B> Second<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        if let Some(body) = &mut self.own {
+            return read(body.as_mut(), cx);
+        }
+        let waker = cx.waker().clone();
+        let mut state = self.shared.state();
+        if let Some(frame) = state.recorded.next() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if let Some(read) = state.held_back.take() {
+            return Poll::Ready(Some(read));
+        }
+        let unread = match state.unread {
+            // Not for long: the first body ends when it has been read this once.
+            Unread::BeingRead => {
+                let before = state.second.replace(waker);
+                drop(state);
+                drop(before);
+                return Poll::Pending;
+            }
+            _ => mem::replace(&mut state.unread, Unread::Ended),
+        };
+        drop(state);
+        match unread {
+            Unread::Here(body) => read(self.own.insert(body).as_mut(), cx),
+            Unread::Failed => Poll::Ready(Some(Err("the request's body has failed".into()))),
+            Unread::Ended | Unread::BeingRead => Poll::Ready(None),
+        }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        if let Some(body) = &self.own {
+            return body.size_hint();
+        }
+        let state = self.shared.state();
+        let held_back = match &state.held_back {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        let known = state.recorded.data() + held_back as u64;
+        let mut hint = SizeHint::new();
+        hint.set_lower(state.hint.lower().saturating_add(known));
+        if let Some(upper) = state
+            .hint
+            .upper()
+            .and_then(|upper| upper.checked_add(known))
+        {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        if let Some(body) = &self.own {
+            return body.is_end_stream();
+        }
+        let state = self.shared.state();
+        let ended = matches!(state.unread, Unread::Ended);
+        ended && state.recorded.is_empty() && state.held_back.is_none()
+    }
+}
+
+impl<B> Drop for Second<B> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        // The first body may be kept for long.
+        let unread = match state.unread {
+            Unread::BeingRead => None,
+            _ => Some(mem::replace(&mut state.unread, Unread::Ended)),
+        };
+        let rest = (mem::take(&mut state.recorded), state.held_back.take());
+        drop(state);
+        drop((unread, rest));
+    }
+}
