@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -26,6 +26,7 @@ pin_project! {
         feed: mpsc::UnboundedReceiver<Feed>,
         hint: SizeHint,
         ended: bool,
+        ending: bool,
         there: Arc<()>,
         not_sync: PhantomData<Cell<()>>,
         #[pin]
@@ -37,10 +38,17 @@ assert_not_impl_any!(Fed: Clone, Sync, Default, Unpin);
 
 pub(crate) enum Feed {
     Frame(Frame<Bytes>),
+    /// After which it says that it has ended.
+    Last(Frame<Bytes>),
+    /// Says that it has ended from now on, but is waited for.
+    Ending,
     Fail(&'static str),
     Panic,
-    /// Blocks its reader, once it has said that it does, until the sender is dropped.
-    Block(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>),
+    /// Blocks its reader, once it has said that it does, until there is a frame or the sender is dropped.
+    Block(
+        std::sync::mpsc::Sender<()>,
+        std::sync::mpsc::Receiver<Frame<Bytes>>,
+    ),
 }
 
 /// Feeds a body, and knows whether it is still there.
@@ -88,6 +96,7 @@ pub(crate) fn fed_with(hint: SizeHint) -> (Feeder, Fed) {
         feed,
         hint,
         ended: false,
+        ending: false,
         there,
         not_sync: PhantomData,
         pinned: PhantomPinned,
@@ -105,7 +114,11 @@ impl Body for Fed {
     ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
         let this = self.project();
         assert!(!*this.ended, "read again after its end");
-        let fed = std::task::ready!(this.feed.poll_recv(cx));
+        let mut fed = ready!(this.feed.poll_recv(cx));
+        if let Some(Feed::Ending) = fed {
+            *this.ending = true;
+            fed = ready!(this.feed.poll_recv(cx));
+        }
         Poll::Ready(match fed {
             Some(Feed::Frame(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -113,16 +126,25 @@ impl Body for Fed {
                 }
                 Some(Ok(frame))
             }
+            Some(Feed::Last(frame)) => {
+                *this.ended = true;
+                Some(Ok(frame))
+            }
             Some(Feed::Fail(why)) => {
                 *this.ended = true;
                 Some(Err(why))
             }
+            Some(Feed::Ending) => unreachable!("once"),
             Some(Feed::Panic) => panic!("on purpose"),
             Some(Feed::Block(begun, until)) => {
                 begun.send(()).unwrap();
-                let _ended = until.recv();
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                match until.recv() {
+                    Ok(frame) => Some(Ok(frame)),
+                    Err(_) => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
             }
             None => {
                 *this.ended = true;
@@ -132,7 +154,7 @@ impl Body for Fed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.hint.exact() == Some(0)
+        self.ended || self.ending || self.hint.exact() == Some(0)
     }
 
     #[allow(clippy::clone_on_copy)] // Since http-body 1.1.

@@ -5,11 +5,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use bytes::Bytes;
-use http_body::SizeHint;
+use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use tower_bearer::replay::{Replay, Streaming};
 
-use super::support::{Feed, again, fed, fed_with, head, rejected, send, trailers};
+use super::support::{Feed, Feeder, Reader, again, fed, fed_with, head, rejected, send, trailers};
 
 const LIMIT: usize = 10;
 
@@ -297,32 +297,107 @@ fn a_body_that_panics_while_it_is_offered_fails_when_it_is_sent_again() {
     second.read().expect("as if complete").unwrap_err();
 }
 
-#[test]
-fn taken_over_while_it_is_being_read_elsewhere_the_second_body_waits_for_that() {
-    let (feeder, body) = fed();
-    feeder.data("ab");
+/// Has the body read on another thread, which is left within until there is a frame or the sender is
+/// dropped.
+fn read_elsewhere(
+    feeder: &Feeder,
+    mut first: Reader,
+) -> (mpsc::Sender<Frame<Bytes>>, thread::JoinHandle<Reader>) {
     let (begun, has_begun) = mpsc::channel();
     let (until, end) = mpsc::channel();
     feeder.feed(Feed::Block(begun, end));
-    let (mut first, mut kept) = send(body, LIMIT);
-    assert_eq!(first.data(), "ab");
     let reader = thread::spawn(move || {
-        first.ends_taken_over();
+        let _ = first.poll();
+        first
     });
     has_begun.recv().unwrap();
+    (until, reader)
+}
 
-    assert!(rejected(&mut kept));
-    let mut second = again(kept);
-    assert_eq!(second.data(), "ab");
-    second.waits();
-    drop::<mpsc::Sender<()>>(until);
-    reader.join().unwrap();
+#[test]
+fn taken_over_while_it_is_being_read_elsewhere_the_second_body_waits_for_that() {
+    for frame in [None, Some("cd")] {
+        let (feeder, body) = fed();
+        feeder.data("ab");
+        let (mut first, mut kept) = send(body, LIMIT);
+        assert_eq!(first.data(), "ab");
+        let (until, reader) = read_elsewhere(&feeder, first);
 
-    assert!(second.is_woken());
-    feeder.data("cd");
+        assert!(rejected(&mut kept));
+        let mut second = again(kept);
+        assert_eq!(second.data(), "ab");
+        second.waits();
+        if let Some(data) = frame {
+            until.send(Frame::data(data.into())).unwrap();
+        }
+        drop(until);
+        reader.join().unwrap().ends_taken_over();
+
+        assert!(second.is_woken());
+        feeder.data("ef");
+        drop(feeder);
+        if let Some(data) = frame {
+            assert_eq!(second.data(), data);
+        }
+        assert_eq!(second.data(), "ef");
+        second.ends();
+    }
+}
+
+#[test]
+fn what_is_read_elsewhere_while_the_response_is_accepted_is_not_kept() {
+    let (feeder, body) = fed();
+    let (first, kept) = send(body, 1000);
+    let (until, reader) = read_elsewhere(&feeder, first);
+
+    drop(kept);
+    let (data, held) = chunk(600);
+    until.send(Frame::data(data)).unwrap();
+    let mut first = reader.join().unwrap();
+
+    assert!(is_gone(&held));
+    feeder.data("ab");
+    assert_eq!(first.data(), "ab");
+}
+
+#[test]
+fn a_body_that_ends_elsewhere_while_it_is_waited_for_still_wakes() {
+    let (feeder, body) = fed();
+    let (mut first, _kept) = send(body, LIMIT);
+    feeder.feed(Feed::Ending);
+    first.waits();
     drop(feeder);
-    assert_eq!(second.data(), "cd");
-    second.ends();
+    assert!(first.is_woken());
+    first.ends();
+}
+
+#[test]
+fn what_is_held_back_may_be_the_end_of_the_second_body_alone() {
+    let (feeder, body) = fed();
+    let (mut first, mut kept) = send(body, 2);
+    assert!(rejected(&mut kept));
+    feeder.feed(Feed::Last(Frame::data("long".into())));
+    first.waits();
+
+    let mut second = again(kept);
+    assert!(!second.is_at_its_end());
+    assert_eq!(second.data(), "long");
+    assert!(second.is_at_its_end());
+}
+
+#[test]
+fn what_is_held_back_is_not_the_end_of_the_first_body() {
+    let (feeder, body) = fed();
+    let (mut first, mut kept) = send(body, 2);
+    assert!(rejected(&mut kept));
+    feeder.feed(Feed::Last(Frame::data("long".into())));
+    first.waits();
+    assert!(!first.is_at_its_end());
+
+    drop(kept);
+    assert_eq!(first.data(), "long");
+    assert!(first.is_at_its_end());
+    first.ends();
 }
 
 #[test]
@@ -426,14 +501,16 @@ fn dropped_the_second_body_drops_what_is_left() {
     let (mut first, mut kept) = send(body, 1000);
     first.data();
     assert!(rejected(&mut kept));
+    let (data, held_back) = chunk(600);
+    feeder.data(data);
+    first.waits();
     let second = again(kept);
     assert!(!feeder.is_dropped());
 
     drop(second);
 
-    assert!(
-        feeder.is_dropped() && is_gone(&held),
-        "while the first is still there"
-    );
+    // While the first is still there.
+    assert!(feeder.is_dropped());
+    assert!(is_gone(&held) && is_gone(&held_back));
     first.ends_taken_over();
 }
