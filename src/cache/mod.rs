@@ -90,6 +90,7 @@ use std::time::Duration;
 
 use crate::error::FetchError;
 use crate::provider::{BoxTokenProvider, TokenProvider, TokenRequest};
+use crate::rejection::{NotRetried, NotRetriedReason};
 use crate::telemetry;
 use crate::token::AccessToken;
 
@@ -192,7 +193,8 @@ impl<P: TokenProvider> TokenCache<P> {
     ///
     /// Drops it, unless it has been replaced already; the next [`token`](Self::token) then waits for a new
     /// one. It also stays if a new one cannot be had now: during a pause after a failure, and when
-    /// rejections have caused [too many fetches](self#rejections) of late.
+    /// rejections have caused [too many fetches](self#rejections) of late. To send a request once more, use
+    /// [`replacement_for`](Self::replacement_for), which returns no token that was just rejected.
     pub fn invalidate(&self, token: &AccessToken) {
         let current = self.slot().current();
         if let Some(held) = current.as_ref().filter(|held| held.token == *token) {
@@ -203,6 +205,78 @@ impl<P: TokenProvider> TokenCache<P> {
                 Witness::OfRejections,
             );
         }
+    }
+
+    /// Another token than `rejected`, to send a request once more that a server rejected with that one.
+    ///
+    /// What a layer does after a 401, for clients with a transport of their own. Does what
+    /// [`invalidate`](Self::invalidate) does, and waits for another token. That is the newer one, without
+    /// any fetch, if `rejected` has been replaced already.
+    ///
+    /// The caller sees to the rest: that the response is a
+    /// [rejection](crate::rejection::unauthorized), that it came from the server that the token was meant
+    /// for, that the request can be sent twice, and that this is done once for a request.
+    ///
+    /// ```
+    /// # use tower_bearer::error::BoxError;
+    /// use http::{HeaderValue, Response, header::AUTHORIZATION};
+    /// use tower_bearer::{TokenCache, TokenProvider, rejection};
+    ///
+    /// # async fn send(authorization: &HeaderValue) -> Result<Response<String>, BoxError> {
+    /// #     let status = if authorization == "Bearer old" { 401 } else { 200 };
+    /// #     Ok(Response::builder().status(status).body(String::new())?)
+    /// # }
+    /// async fn call(tokens: &TokenCache<impl TokenProvider>) -> Result<Response<String>, BoxError> {
+    ///     let token = tokens.token().await?;
+    ///     let response = send(token.header_value()).await?;
+    ///     if !rejection::unauthorized(response.status(), response.headers()) {
+    ///         return Ok(response);
+    ///     }
+    ///     match tokens.replacement_for(&token).await {
+    ///         Ok(other) => send(other.header_value()).await,
+    ///         Err(_not_retried) => Ok(response), // A second send would end as the first did.
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// # use tower_bearer::{AccessToken, token_fn};
+    /// # let tokens = TokenCache::new(token_fn(|cx| async move {
+    /// #     Ok(AccessToken::new(if cx.rejected_token().is_some() { "new" } else { "old" })?)
+    /// # }));
+    /// # assert_eq!(call(&tokens).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no other token to be had now: the issuer returned the same one, the fetch failed or had
+    /// failed and the pause is not over, or rejections have caused
+    /// [too many fetches](self#rejections) of late. `rejected` is in use again then, unless it has expired.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing: the fetch goes on and the token is kept. One that was never
+    /// polled has invalidated nothing.
+    pub async fn replacement_for(&self, rejected: &AccessToken) -> Result<AccessToken, NotRetried> {
+        let (engine, slot) = (self.engine(), self.slot());
+        let generation = slot.generation_of(rejected);
+        if let Some(generation) = generation {
+            if let Verdict::Keep(reason) =
+                engine.reject(slot, generation, Vec::new, Witness::OfRejections)
+            {
+                return Err(NotRetried::new(reason));
+            }
+        }
+        let mut acquire = Acquire::default();
+        let acquired = std::future::poll_fn(|cx| acquire.poll(cx, engine, slot, generation)).await;
+        let held =
+            acquired.map_err(|error| NotRetried::new(NotRetriedReason::FetchFailed(error)))?;
+        if held.token == *rejected {
+            return Err(NotRetried::new(NotRetriedReason::SameToken));
+        }
+        telemetry::used(|| held.at_use(engine.now()));
+        Ok(held.token.clone())
     }
 
     /// Replaces the token, however good it is: joins the fetch under way, or starts one.

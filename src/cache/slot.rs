@@ -78,6 +78,14 @@ impl Slot {
         self.current.load_full().filter(|held| held.is_usable(now))
     }
 
+    /// The generation of `token`, if it is the current one, or the one that was condemned last.
+    pub(crate) fn generation_of(&self, token: &AccessToken) -> Option<u64> {
+        let state = self.lock();
+        let current = self.current.load();
+        let mut held = current.iter().chain(&state.condemned);
+        Some(held.find(|held| held.token == *token)?.generation)
+    }
+
     /// Notes that the token is used at `now`. About once a second it writes, and returns true: then the
     /// wall clock is to be [compared](Self::compare_wall_clock).
     pub(crate) fn touch(&self, now: Instant) -> bool {

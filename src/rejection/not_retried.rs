@@ -1,8 +1,10 @@
+use std::error::Error;
 use std::fmt;
 
 use crate::error::FetchError;
 
-/// Why a rejected request was not sent again. An extension of the response that rejected it.
+/// Why a rejected request was not sent again. An extension of the response that rejected it, and what
+/// [`TokenCache::replacement_for`](crate::TokenCache::replacement_for) returns for an error.
 ///
 /// Holds no secret.
 #[derive(Clone, Debug)]
@@ -46,6 +48,16 @@ impl fmt::Display for NotRetried {
             NotRetriedReason::BudgetSpent => {
                 f.write_str("rejections have caused too many token fetches of late")
             }
+        }
+    }
+}
+
+impl Error for NotRetried {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            // Whose own text is part of ours.
+            NotRetriedReason::FetchFailed(error) => error.source(),
+            _ => None,
         }
     }
 }

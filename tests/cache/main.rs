@@ -22,4 +22,6 @@ mod queue;
 #[cfg(feature = "test-util")]
 mod rejection;
 #[cfg(feature = "test-util")]
+mod replacement;
+#[cfg(feature = "test-util")]
 mod runtimes;
