@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-use self::parts::{Counter, Gate, serve};
+pub(crate) use self::parts::serve;
+use self::parts::{Counter, Gate};
 pub use self::parts::{HttpClient, http1_client, http2_client};
 
 pub const CLIENT_ID: &str = "quick-start";
@@ -25,6 +26,7 @@ const BASIC: &str =
     "Basic cXVpY2stc3RhcnQ6YSUyMHNlY3JldCUzQSUyMHdpdGglMjBzcGFjZXMlMjAlMjYlMjBzaWducw==";
 
 /// An authorization server: `POST /oauth/token` with the client credentials grant.
+#[derive(Clone)]
 pub struct Issuer {
     url: String,
     state: Arc<IssuerState>,
@@ -87,6 +89,12 @@ impl Issuer {
     pub fn revoke_all(&self) {
         self.state.valid.lock().expect("no panic").clear();
     }
+
+    /// Whether a request with these headers carries a token that is worth something, for an API that is
+    /// not [`Api`].
+    pub fn accepts(&self, headers: &HeaderMap) -> bool {
+        self.state.accepts(headers)
+    }
 }
 
 impl IssuerState {
@@ -117,6 +125,15 @@ impl IssuerState {
         );
         self.valid.lock().expect("no panic").insert(token);
         reply(StatusCode::OK, &answer)
+    }
+
+    fn accepts(&self, headers: &HeaderMap) -> bool {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let valid = self.valid.lock().expect("no panic");
+        token.is_some_and(|token| valid.contains(token))
     }
 }
 
@@ -194,13 +211,7 @@ impl ApiState {
         self.received.add_one();
         self.gate.pass().await;
 
-        let token = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or_default();
-        let is_valid = self.issuer.valid.lock().expect("no panic").contains(token);
+        let is_valid = self.issuer.accepts(request.headers());
         let Ok(body) = request.into_body().collect().await else {
             return reply(StatusCode::BAD_REQUEST, "");
         };

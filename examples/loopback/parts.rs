@@ -1,12 +1,13 @@
 //! What servers on loopback are made of: connections, and what can be held and counted on them.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -45,10 +46,11 @@ fn connector() -> HttpConnector {
 }
 
 /// Serves HTTP/1.1 and HTTP/2.
-pub(crate) async fn serve<F, Fut>(listener: TcpListener, handler: F)
+pub(crate) async fn serve<F, Fut, B>(listener: TcpListener, handler: F)
 where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    Fut: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
 {
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).expect("a TCP socket");
