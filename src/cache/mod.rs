@@ -215,7 +215,9 @@ impl<P: TokenProvider> TokenCache<P> {
     ///
     /// The caller sees to the rest: that the response is a
     /// [rejection](crate::rejection::unauthorized), that it came from the server that the token was meant
-    /// for, that the request can be sent twice, and that this is done once for a request.
+    /// for, that the request can be sent twice, and that this is done once for a request. What is sent again
+    /// is made of the request as it was without a token: on a copy of the first send, headers that came
+    /// [with that token](AccessToken::headers) would stay.
     ///
     /// ```
     /// # use tower_bearer::error::BoxError;
