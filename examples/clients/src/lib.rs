@@ -4,6 +4,7 @@
 //! on loopback.
 
 pub mod kubernetes;
+pub mod notes;
 pub mod site;
 
 /// A token endpoint on loopback.
