@@ -1,60 +1,78 @@
-//! An SDK whose callers see methods, and neither tokens nor tower.
+//! An SDK whose callers see methods and errors of its own, and neither tokens nor tower. They choose where
+//! tokens come from, and may bring a transport.
 //!
 //! ```console
 //! $ cargo run --example sdk
 //! ```
 
-mod loopback;
+pub(crate) mod loopback;
+
+use std::time::Duration;
 
 use http::Uri;
+use tower::ServiceBuilder;
+use tower_bearer::BoxTokenProvider;
 use tower_bearer::error::BoxError;
+use tower_bearer::oauth2::ClientCredentials;
 
-use self::loopback::{Api, CLIENT_ID, CLIENT_SECRET, Issuer};
+use self::loopback::{Api, CLIENT_ID, CLIENT_SECRET, Issuer, http1_client};
 
 /// What the SDK's author writes.
-mod sdk {
-    use bytes::Bytes;
-    use http::{HeaderValue, Request, StatusCode, Uri, header::HeaderName};
-    use http_body_util::{BodyExt, Full};
-    use hyper::body::Incoming;
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
-    use tower::util::BoxCloneSyncService;
-    use tower::{ServiceBuilder, ServiceExt};
-    use tower_bearer::BearerAuthLayer;
-    use tower_bearer::error::BoxError;
-    use tower_bearer::oauth2::ClientCredentials;
+pub(crate) mod sdk {
+    use std::fmt;
 
-    type Transport = BoxCloneSyncService<Request<Full<Bytes>>, http::Response<Incoming>, BoxError>;
+    use bytes::Bytes;
+    use http::header::HeaderName;
+    use http::{HeaderValue, Request, Response, StatusCode, Uri};
+    use http_body_util::combinators::UnsyncBoxBody;
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Body;
+    use tower::util::BoxCloneSyncService;
+    use tower::{Layer, Service, ServiceExt};
+    use tower_bearer::error::BoxError;
+    use tower_bearer::rejection::{NotRetried, NotRetriedReason};
+    use tower_bearer::{BearerAuthLayer, BoxTokenProvider, FetchError, FetchErrorKind};
+
+    type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
     /// A client of the echo service. Cloning is cheap.
     #[derive(Clone)]
     pub struct EchoClient {
         base: Uri,
-        transport: Transport,
+        transport: BoxCloneSyncService<Request<Full<Bytes>>, Answer, BoxError>,
     }
 
     impl EchoClient {
-        /// Signs in lazily, at the first call.
-        pub fn new(
+        /// Signs in lazily, at the first call. Goes through any transport that does not follow redirects.
+        pub fn new<S, B>(
             base: Uri,
-            token_endpoint: &str,
-            client_id: &str,
-            client_secret: &str,
-        ) -> Result<Self, BoxError> {
-            let http = Client::builder(TokioExecutor::new()).build_http();
-            let provider = ClientCredentials::builder(token_endpoint, client_id, client_secret)
-                .build(http.clone())?;
+            provider: BoxTokenProvider,
+            transport: S,
+        ) -> Result<Self, BoxError>
+        where
+            S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: Into<BoxError>>
+                + Clone
+                + Send
+                + Sync
+                + 'static,
+            S::Future: Send,
+            B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+        {
             let origin = format!(
                 "{}://{}",
                 base.scheme_str().ok_or("the base URL has no scheme")?,
                 base.authority().ok_or("the base URL has no host")?,
             );
-            let layer = BearerAuthLayer::for_origin(provider, origin)?.with_header(
+            let (name, value) = (
                 HeaderName::from_static("x-sdk"),
                 HeaderValue::from_static("echo/1"),
             );
-            let transport = ServiceBuilder::new().layer(layer).service(http);
+            let layer = BearerAuthLayer::for_origin(provider, origin)?.with_header(name, value);
+            let transport = layer
+                .layer(transport)
+                .map_response(|response: Response<B>| {
+                    response.map(|body| body.map_err(Into::into).boxed_unsync())
+                });
             Ok(Self {
                 base,
                 transport: BoxCloneSyncService::new(transport),
@@ -62,15 +80,83 @@ mod sdk {
         }
 
         /// Has the service repeat `text`.
-        pub async fn echo(&self, text: &str) -> Result<String, BoxError> {
+        pub async fn echo(&self, text: &str) -> Result<String, Error> {
             let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
-            let request = Request::post(format!("{}echo", self.base)).body(body)?;
-            let response = self.transport.clone().oneshot(request).await?;
-            if response.status() != StatusCode::OK {
-                return Err(format!("echo failed: {}", response.status()).into());
+            let request = Request::post(format!("{}echo", self.base)).body(body);
+            let request = request.map_err(|error| Error::Transport(error.into()))?;
+            let response = self.transport.clone().oneshot(request).await;
+            let response = response.map_err(Error::unsent)?;
+            match response.status() {
+                StatusCode::OK => {}
+                StatusCode::UNAUTHORIZED => return Err(Error::rejected(&response)),
+                status => return Err(Error::Refused(status)),
             }
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok(String::from_utf8(body.into())?)
+            let body = response.into_body().collect().await;
+            let body = body.map_err(Error::Transport)?.to_bytes();
+            String::from_utf8(body.into()).map_err(|error| Error::Transport(error.into()))
+        }
+    }
+
+    /// Why a call failed, in the words of this SDK.
+    #[derive(Debug)]
+    #[non_exhaustive]
+    pub enum Error {
+        /// Signing in failed, and will until somebody mends the credentials or the account.
+        Credentials(FetchError),
+        /// Signing in failed, and may work later.
+        SignIn(FetchError),
+        /// The service wants none of the tokens that there are.
+        Rejected,
+        /// The service said no.
+        Refused(StatusCode),
+        /// There was no answer, or none that can be read.
+        Transport(BoxError),
+    }
+
+    impl Error {
+        /// There is no response: for want of a token, or for a reason that the transport has.
+        fn unsent(error: BoxError) -> Self {
+            match error.downcast() {
+                Ok(error) => Self::without_token(*error),
+                Err(error) => Self::Transport(error),
+            }
+        }
+
+        /// There is one that rejects the token, and says why it was not replaced.
+        fn rejected(response: &Answer) -> Self {
+            let why = response.extensions().get().map(NotRetried::reason);
+            match why {
+                Some(NotRetriedReason::FetchFailed(error)) => Self::without_token(error.clone()),
+                _ => Self::Rejected,
+            }
+        }
+
+        fn without_token(error: FetchError) -> Self {
+            match error.kind() {
+                FetchErrorKind::Denied | FetchErrorKind::InvalidRequest => Self::Credentials(error),
+                _ => Self::SignIn(error),
+            }
+        }
+    }
+
+    impl fmt::Display for Error {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Credentials(_) | Self::SignIn(_) => f.write_str("cannot sign in"),
+                Self::Rejected => f.write_str("the service rejects our tokens"),
+                Self::Refused(status) => write!(f, "the service said {status}"),
+                Self::Transport(_) => f.write_str("cannot talk to the service"),
+            }
+        }
+    }
+
+    impl std::error::Error for Error {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            match self {
+                Self::Credentials(error) | Self::SignIn(error) => Some(error),
+                Self::Transport(error) => Some(&**error),
+                Self::Rejected | Self::Refused(_) => None,
+            }
         }
     }
 }
@@ -80,15 +166,30 @@ mod sdk {
 async fn main() -> Result<(), BoxError> {
     let issuer = Issuer::start().await;
     let api = Api::start(&issuer).await;
-
     let base: Uri = api.origin().parse()?;
-    let client = sdk::EchoClient::new(base, issuer.url(), CLIENT_ID, CLIENT_SECRET)?;
+
+    // Whatever there is to be had below: time limits, a proxy, another HTTP client.
+    let transport = ServiceBuilder::new()
+        .concurrency_limit(64)
+        .timeout(Duration::from_secs(10))
+        .service(http1_client());
+    let sign_in = |secret| {
+        let provider = ClientCredentials::builder(issuer.url(), CLIENT_ID, secret);
+        Ok::<_, BoxError>(BoxTokenProvider::new(provider.build(http1_client())?))
+    };
+    let client = sdk::EchoClient::new(base.clone(), sign_in(CLIENT_SECRET)?, transport.clone())?;
 
     println!("{}", client.echo("hello").await?);
     issuer.revoke_all(); // The caller does not notice.
     println!("{}", client.echo("hello again").await?);
 
-    if (issuer.requests(), api.accepted(), api.rejected()) != (2, 2, 1) {
+    let client = sdk::EchoClient::new(base, sign_in("of last year")?, transport)?;
+    match client.echo("hello?").await {
+        Err(sdk::Error::Credentials(error)) => println!("{error}"),
+        other => return Err(format!("not as it should be: {other:?}").into()),
+    }
+
+    if (issuer.requests(), api.accepted(), api.rejected()) != (3, 2, 1) {
         return Err("not as it should be".into());
     }
     println!("ok");
