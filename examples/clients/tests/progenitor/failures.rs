@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{LOCATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use progenitor_client::Error;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use progenitor_client::{ClientHooks, Error, OperationInfo};
 use tower_bearer::error::BoxError;
 use tower_bearer::origin::InvalidOrigin;
 use tower_bearer::{
@@ -161,6 +161,44 @@ async fn without_a_token_nothing_is_sent_and_no_secret_is_told() {
         }
     }
     assert!(site.received().is_empty());
+}
+
+/// For which no generated operation asks.
+fn request(site: &Site) -> (reqwest::Request, OperationInfo) {
+    let url = format!("{}/v1/notes", site.origin()).parse().unwrap();
+    let info = OperationInfo {
+        operation_id: "by_hand",
+    };
+    (reqwest::Request::new(Method::GET, url), info)
+}
+
+#[tokio::test]
+async fn a_token_that_has_gone_since_pre_is_not_left_out() {
+    let site = api::start(|_| true).await;
+    let (tokens, _) = scripted([Err(FetchError::denied("no"))]);
+    let client = client(&site, tokens);
+
+    let (request, info) = request(&site);
+    let error = client.exec(request, &info).await.unwrap_err();
+    let mut causes = successors(error.source(), |error| (*error).source());
+    let ours = causes.find_map(|error| error.downcast_ref::<FetchError>());
+    assert_eq!(ours.unwrap().kind(), FetchErrorKind::Denied);
+    assert!(site.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_authorization_of_the_callers_own_is_left_alone() {
+    let site = api::start(|_| false).await;
+    let (tokens, calls) = scripted([Ok("a"), Ok("b")]);
+    let client = client(&site, tokens);
+
+    let (mut request, info) = request(&site);
+    let own = HeaderValue::from_static("Basic abc");
+    request.headers_mut().insert("authorization", own);
+    let response = client.exec(request, &info).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(sent(&site, "authorization"), ["Basic abc"]);
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
