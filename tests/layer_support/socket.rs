@@ -1,6 +1,8 @@
 //! Servers on loopback sockets and a client that follows no redirects.
 
 use std::convert::Infallible;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -11,17 +13,33 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
 pub(crate) fn http_client() -> HttpClient {
-    Client::builder(TokioExecutor::new()).build_http()
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
-/// A server and what it has received.
+/// A client that speaks HTTP/2 only.
+pub(crate) fn http2_client() -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build(connector())
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    // Head and body are written one after the other.
+    connector.set_nodelay(true);
+    connector
+}
+
+/// A server of HTTP/1.1 and HTTP/2, and what it has received.
 pub(crate) struct Server {
     port: u16,
+    connections: Arc<AtomicUsize>,
     received: Arc<Mutex<Vec<Request<Bytes>>>>,
 }
 
@@ -33,9 +51,13 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let received = Arc::<Mutex<Vec<_>>>::default();
         let (answer, log) = (Arc::new(answer), Arc::clone(&received));
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&connections);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                counted.fetch_add(1, Relaxed);
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
@@ -48,13 +70,18 @@ impl Server {
                         Ok::<_, Infallible>(response)
                     }
                 });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
+                tokio::spawn(async move {
+                    let server = auto::Builder::new(TokioExecutor::new());
+                    // The client closes a connection when it likes.
+                    let _closed = server.serve_connection(TokioIo::new(stream), service).await;
+                });
             }
         });
-        Self { port, received }
+        Self {
+            port,
+            connections,
+            received,
+        }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -63,6 +90,11 @@ impl Server {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
     }
 
     /// What was received since the last time.
