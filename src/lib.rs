@@ -102,6 +102,7 @@ pub mod oauth2;
 pub mod origin;
 mod pause;
 pub mod provider;
+pub mod read_ahead;
 pub mod rejection;
 pub mod replay;
 #[cfg(feature = "reqwest")]

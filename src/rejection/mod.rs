@@ -6,6 +6,11 @@
 //! the request cannot be healed by sending it once more with a new token, the caller gets the 401 as it
 //! came, with a [`NotRetried`] in its extensions.
 //!
+//! # Over HTTP/1.1
+//!
+//! Where many of them are chunked or long, have the bodies of rejections [read ahead](crate::read_ahead), so
+//! that the retry takes the same connection.
+//!
 //! # Over HTTP/2
 //!
 //! Before the request is sent again, the 401 is dropped with what is unread of its body, which resets its
