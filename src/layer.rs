@@ -231,7 +231,7 @@ impl<P, R> BearerAuthLayer<P, R> {
     }
 }
 
-impl<S, P, R: Clone> Layer<S> for BearerAuthLayer<P, R> {
+impl<S: InnerService, P, R: Clone> Layer<S> for BearerAuthLayer<P, R> {
     type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -255,6 +255,23 @@ impl<P, R> fmt::Debug for BearerAuthLayer<P, R> {
             .finish_non_exhaustive()
     }
 }
+
+/// What a layer can be put around: any service that is `Clone`, since it is needed twice when a request has to
+/// be sent again.
+///
+/// For one that is not, such as `tower::util::BoxService`, `tower::limit::RateLimit` or
+/// `tower::balance::p2c::Balance`, put a `tower::buffer::Buffer` around that.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not `Clone`, and so no `BearerAuthLayer` can be put around it",
+    label = "not `Clone`",
+    note = "a request that has to be sent again needs the service twice",
+    note = "put a `tower::buffer::Buffer` around it: `ServiceBuilder::new().layer(auth).buffer(64).service(..)`",
+    note = "if it is a `tower::util::BoxService`, make it a `tower::util::BoxCloneSyncService`"
+)]
+pub trait InnerService: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<S: Clone> InnerService for S {}
 
 /// What a layer can take its tokens from: a [`TokenProvider`] or a [`TokenCache`].
 #[diagnostic::on_unimplemented(

@@ -116,7 +116,7 @@ mod token;
 
 pub use self::cache::TokenCache;
 pub use self::error::{FetchError, FetchErrorKind};
-pub use self::layer::{BearerAuthLayer, IntoTokenCache};
+pub use self::layer::{BearerAuthLayer, InnerService, IntoTokenCache};
 pub use self::origin::Origin;
 pub use self::provider::{
     BoxTokenProvider, FetchContext, TokenProvider, TokenProviderExt, TokenRequest, token_fn,
