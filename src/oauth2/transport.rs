@@ -38,6 +38,7 @@ pub trait Transport: Clone + Send + 'static {
     ) -> impl Future<Output = Result<Response<Bytes>, TokenEndpointError>> + Send;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, B> Transport for S
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
