@@ -36,6 +36,11 @@ pub use self::streaming::{Kept, ReplayBody, Streaming, TakenOver};
 pub use self::try_clone::{TryClone, try_clone};
 
 /// Decides which requests with bodies of type `B` are replayed, and how.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how requests with bodies of type `{B}` are replayed",
+    label = "not a `Replay<{B}>`",
+    note = "use one of the policies in `tower_bearer::replay`: `InMemory`, `Streaming::up_to(bytes)`, `try_clone(f)` or `Never`"
+)]
 pub trait Replay<B>: Clone {
     /// The body that the inner service gets.
     type Body;
