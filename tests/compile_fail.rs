@@ -26,7 +26,7 @@ fn there_is_no_layer_without_a_choice_of_origins() {
 
 /// The cases and what of the compiler's answer is ours, or an error code: the rest is worded differently
 /// by every version, and lists whatever else there is.
-const CASES: [(&str, &[&str]); 2] = [
+const CASES: &[(&str, &[&str])] = &[
     ("no_origin", &["error[E0061]"]),
     (
         "not_a_provider",
@@ -36,6 +36,60 @@ const CASES: [(&str, &[&str]); 2] = [
             "not a `TokenProvider`",
             "for a closure, use `tower_bearer::token_fn(|cx| async move { .. })`",
             "for a fixed token, use `tower_bearer::provider::StaticToken`",
+        ],
+    ),
+    (
+        "closure_as_provider",
+        &[
+            "error[E0277]: `{closure@",
+            "is neither a provider of access tokens nor a `TokenCache`",
+            "for a closure, use `tower_bearer::token_fn(|cx| async move { .. })`",
+        ],
+    ),
+    (
+        "text_as_token",
+        &["error[E0271]", "AccessToken", "`Result<String, _>`"],
+    ),
+    // Of what is not `Send`, and where it comes from, the compiler tells by itself.
+    (
+        "future_not_send",
+        &[
+            "error: future cannot be sent between threads safely",
+            "Rc<str>",
+        ],
+    ),
+    (
+        "not_clone",
+        &[
+            // In a stack, and by itself.
+            "error[E0277]: `BoxService<",
+            "error[E0277]: `BoxService<",
+            "` is not `Clone`, and so no `BearerAuthLayer` can be put around it\n  --> tests/compile_fail/not_clone.rs:12:",
+            "` is not `Clone`, and so no `BearerAuthLayer` can be put around it\n  --> tests/compile_fail/not_clone.rs:16:",
+            "put a `tower::buffer::Buffer` around it",
+            "if it is a `tower::util::BoxService`, make it a `tower::util::BoxCloneSyncService`",
+        ],
+    ),
+    (
+        "other_body",
+        &["error[E0277]", "Service<http::Request<ReplayBody<"],
+    ),
+    (
+        "not_a_policy",
+        &[
+            "error[E0277]: `bool` does not say how requests with bodies of type `String` are replayed",
+            "not a `Replay<String>`",
+            "use one of the policies in `tower_bearer::replay`",
+        ],
+    ),
+    #[cfg(feature = "oauth2")]
+    (
+        "not_a_transport",
+        &[
+            "error[E0277]: `BoxCloneService<",
+            "` cannot carry token requests",
+            "not a `Service<http::Request<Full<Bytes>>>` that is `Clone + Send + 'static`",
+            "with the feature `reqwest`, use `tower_bearer::reqwest::ReqwestTransport`",
         ],
     ),
 ];
@@ -58,7 +112,7 @@ fn the_compiler_says_what_is_missing() {
 
     for (case, expected) in CASES {
         let said = fs::read_to_string(said(case)).expect("does not compile");
-        for text in expected {
+        for text in *expected {
             assert!(said.contains(text), "{case}: expected {text:?} in\n{said}");
         }
         let errors = said.matches("error[").count();
