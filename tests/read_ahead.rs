@@ -33,7 +33,7 @@ impl Body for Written {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.says.clone()
+        self.says
     }
 }
 
