@@ -5,8 +5,9 @@ use std::future::{Pending, pending};
 use http::{Request, Response};
 use tower::util::ServiceFn;
 use tower::{Layer, Service, service_fn};
+use tower_bearer::TokenCache;
 use tower_bearer::future::ResponseFuture;
-use tower_bearer::replay::{Never, Replay};
+use tower_bearer::replay::{Never, Replay, ReplayBody, Streaming};
 
 use self::layer_support::{Issuer, URL, get, layer};
 
@@ -33,4 +34,44 @@ fn without_replaying_the_future_is_little_larger_than_the_inner_one() {
     let never = layer.with_replay(Never).layer(small()).call(get(URL));
 
     assert!(overhead(&never) <= 64, "{} bytes", overhead(&never));
+}
+
+#[test]
+fn with_replaying_it_holds_the_service_and_the_request_beside() {
+    let layer = layer(&Issuer::new());
+    let kept = size_of::<Request<String>>() + size_of_val(&small());
+    let in_memory = layer.layer(small()).call(get(URL));
+
+    let beside = overhead(&in_memory) - kept;
+    assert!(beside <= 64, "{beside} bytes");
+}
+
+#[test]
+fn with_streaming_it_is_as_large_as_when_the_body_is_in_memory() {
+    let layer = layer(&Issuer::new());
+    let in_memory = layer.layer(small()).call(get(URL));
+    let small: ServiceFn<fn(Request<ReplayBody<String>>) -> Answer> = service_fn(|_| pending());
+    let streaming = layer
+        .with_replay(Streaming::up_to(64))
+        .layer(small)
+        .call(get(URL));
+
+    let (streaming, in_memory) = (overhead(&streaming), overhead(&in_memory));
+    assert!(
+        streaming <= in_memory + 64,
+        "{streaming} and {in_memory} bytes"
+    );
+}
+
+/// Up to the fetch itself, which is boxed.
+#[test]
+fn the_futures_of_a_cache_fit_where_they_are_awaited() {
+    let cache = TokenCache::new(Issuer::new());
+    let sizes = [
+        size_of_val(&cache.token()),
+        size_of_val(&cache.refresh()),
+        size_of_val(&cache.close()),
+    ];
+
+    assert!(sizes.iter().all(|size| *size <= 128), "{sizes:?}");
 }

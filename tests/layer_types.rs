@@ -9,14 +9,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Frame, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service};
 use tower_bearer::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
 use tower_bearer::future::ResponseFuture;
 use tower_bearer::provider::BoxTokenProvider;
+use tower_bearer::read_ahead::{self, ReadAhead, ReadAheadBody, ReadAheadLayer};
 use tower_bearer::rejection::NotRetried;
-use tower_bearer::replay::{InMemory, Never};
-use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind};
+use tower_bearer::replay::{InMemory, Never, ReplayBody, Streaming};
+use tower_bearer::{
+    AccessToken, BearerAuth, BearerAuthLayer, FetchError, FetchErrorKind, TokenCache, TokenRequest,
+};
 
 use self::layer_support::socket::HttpClient;
 use self::layer_support::{Issuer, URL, get, layer};
@@ -26,11 +33,28 @@ mod layer_support;
 type Body = Full<Bytes>;
 type Auth<R = InMemory> = BearerAuth<HttpClient, BoxTokenProvider, R>;
 
-assert_impl_all!(BearerAuthLayer<BoxTokenProvider>: Clone, Send, Sync, std::fmt::Debug);
-assert_impl_all!(Auth: Clone, Send, Sync, Service<Request<Body>, Error = BoxError>);
-assert_impl_all!(Auth<Never>: Clone, Send, Sync, Service<Request<Body>, Error = BoxError>);
-assert_impl_all!(ResponseFuture<HttpClient, BoxTokenProvider, InMemory, Body>: Send, Future);
-assert_impl_all!(ResponseFuture<HttpClient, BoxTokenProvider, Never, Body>: Send, Future);
+type Answer<R = InMemory> = ResponseFuture<HttpClient, BoxTokenProvider, R, Body>;
+
+assert_impl_all!(BearerAuthLayer<BoxTokenProvider>: Clone, Send, Sync, Unpin, std::fmt::Debug);
+assert_impl_all!(TokenCache: Clone, Send, Sync, Unpin);
+assert_impl_all!(AccessToken: Clone, Send, Sync, Unpin);
+assert_impl_all!(TokenRequest: Clone, Send, Sync, Unpin);
+assert_impl_all!(Auth: Clone, Send, Sync, Unpin, Service<Request<Body>, Error = BoxError>);
+assert_impl_all!(Auth<Never>: Clone, Send, Sync, Unpin, Service<Request<Body>, Error = BoxError>);
+// It is `Send`, `Sync` and `Unpin` if the future of the inner service is.
+assert_impl_all!(Answer: Send, Sync, Unpin, Future);
+assert_impl_all!(Answer<Never>: Send, Sync, Unpin, Future);
+assert_not_impl_any!(ResponseFuture<Frugal, BoxTokenProvider, InMemory, Odd>: Send, Sync, Unpin);
+// What is kept of a stream is shared by two, of which one may be on another thread.
+type Stream = UnsyncBoxBody<Bytes, BoxError>;
+type Streamed = Client<HttpConnector, ReplayBody<Stream>>;
+assert_impl_all!(ReplayBody<Stream>: Send, Unpin);
+assert_impl_all!(ResponseFuture<Streamed, BoxTokenProvider, Streaming, Stream>: Send, Unpin, Future);
+assert_impl_all!(ReadAheadLayer: Clone, Copy, Send, Sync, Unpin, std::fmt::Debug);
+assert_impl_all!(ReadAhead<HttpClient>: Clone, Send, Sync, Unpin, std::fmt::Debug);
+assert_impl_all!(ReadAheadBody<Incoming>: Send, Sync, Unpin, std::fmt::Debug);
+assert_impl_all!(ReadAheadBody<Stream>: Send, Unpin);
+assert_impl_all!(read_ahead::ResponseFuture<Answer, Incoming>: Send, Sync, Unpin, Future);
 assert_impl_all!(FetchError: std::error::Error, Clone, Send, Sync);
 assert_impl_all!(OriginNotAllowed: std::error::Error, Send, Sync);
 assert_impl_all!(MissingTokenRequest: std::error::Error, Send, Sync);
@@ -39,6 +63,18 @@ assert_impl_all!(NotRetried: std::fmt::Display, Clone, Send, Sync);
 /// A body of which nothing but `Send` is known.
 struct Odd(#[allow(dead_code)] Cell<u8>);
 assert_not_impl_any!(Odd: Clone, Sync, Default);
+
+impl hyper::body::Body for Odd {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(None)
+    }
+}
 
 /// A service of which nothing but `Clone` is known, whose future is neither `Unpin` nor `Send`, and
 /// whose response cannot be copied.
@@ -84,9 +120,26 @@ async fn a_body_need_be_neither_clone_nor_sync_nor_default_and_a_future_neither_
 
     let response = layer.layer(Frugal).call(request()).await.unwrap();
     assert_eq!(response.status(), 200);
-    let never = layer.with_replay(Never);
+    let never = layer.clone().with_replay(Never);
     let response = never.layer(Frugal).call(request()).await.unwrap();
     assert_eq!(response.status(), 200);
+    let streaming = layer.with_replay(Streaming::up_to(64));
+    let response = streaming.layer(Frugal).call(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+/// Those of `async fn`s are not `Unpin`.
+#[test]
+fn the_futures_of_a_cache_can_be_spawned() {
+    fn is_send<F: Future + Send>(_: F) {}
+
+    let cache = TokenCache::new(Issuer::new());
+    is_send(cache.token());
+    is_send(cache.refresh());
+    is_send(cache.close());
+    let boxed = TokenCache::new(BoxTokenProvider::new(Issuer::new()));
+    is_send(boxed.token());
+    is_send(async move { boxed.token().await });
 }
 
 #[tokio::test]
