@@ -260,7 +260,22 @@ impl<P, R> fmt::Debug for BearerAuthLayer<P, R> {
 /// be sent again.
 ///
 /// For one that is not, such as `tower::util::BoxService`, `tower::limit::RateLimit` or
-/// `tower::balance::p2c::Balance`, put a `tower::buffer::Buffer` around that.
+/// `tower::balance::p2c::Balance`, put a `tower::buffer::Buffer` around that:
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower::ServiceBuilder;
+/// use tower::util::BoxService;
+/// use tower_bearer::error::BoxError;
+/// use tower_bearer::{BearerAuthLayer, TokenProvider};
+///
+/// type Http = BoxService<Request<String>, Response<String>, BoxError>;
+///
+/// fn client<P: TokenProvider>(auth: BearerAuthLayer<P>, http: Http) {
+///     let client = ServiceBuilder::new().layer(auth).buffer(64).service(http);
+/// #   let _ = client;
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not `Clone`, and so no `BearerAuthLayer` can be put around it",
     label = "not `Clone`",
