@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -149,6 +149,7 @@ struct ApiState {
     accepted: Counter,
     rejected: Counter,
     gate: Gate,
+    moved: Mutex<Option<HeaderValue>>,
 }
 
 impl Api {
@@ -159,6 +160,7 @@ impl Api {
             accepted: Counter::new(),
             rejected: Counter::new(),
             gate: Gate::open(),
+            moved: Mutex::default(),
         });
         let for_server = Arc::clone(&state);
         let address = start(move |request| {
@@ -196,6 +198,12 @@ impl Api {
         self.state.accepted.reaches(requests).await;
     }
 
+    /// Redirects requests for `/moved` with a valid token to this URL.
+    pub fn move_to(&self, url: &str) {
+        let url = HeaderValue::from_str(url).expect("a URL");
+        *self.state.moved.lock().expect("no panic") = Some(url);
+    }
+
     /// Holds requests before their token is looked at.
     pub fn hold_requests(&self) {
         self.state.gate.set(false);
@@ -212,11 +220,19 @@ impl ApiState {
         self.gate.pass().await;
 
         let is_valid = self.issuer.accepts(request.headers());
+        let moved = (request.uri().path() == "/moved")
+            .then(|| self.moved.lock().expect("no panic").clone())
+            .flatten();
         let Ok(body) = request.into_body().collect().await else {
             return reply(StatusCode::BAD_REQUEST, "");
         };
         if is_valid {
             self.accepted.add_one();
+            if let Some(url) = moved {
+                let mut response = reply(StatusCode::TEMPORARY_REDIRECT, "");
+                response.headers_mut().insert(LOCATION, url);
+                return response;
+            }
             Response::new(Full::new(body.to_bytes()))
         } else {
             self.rejected.add_one();
@@ -234,7 +250,7 @@ fn reply(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
 }
 
 /// Serves on a free port until the runtime ends.
-async fn start<F, Fut>(handler: F) -> std::net::SocketAddr
+pub async fn start<F, Fut>(handler: F) -> std::net::SocketAddr
 where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
