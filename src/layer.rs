@@ -35,6 +35,27 @@ use crate::service::BearerAuth;
 /// # Ok::<(), BoxError>(())
 /// ```
 ///
+/// # Among other layers
+///
+/// To what is *above* it, which [`ServiceBuilder`](https://docs.rs/tower/0.5/tower/struct.ServiceBuilder.html)
+/// names first, a request that is healed is one. What is *below* sees both sends, with their tokens.
+///
+/// | layer of tower or tower-http | above | below |
+/// |---|---|---|
+/// | `FollowRedirect` | **here**: each hop is a request of its own, another origin gets nothing, and its 401 concerns no token | its requests are out of our sight: at another origin it removes `Authorization` and keeps the extra headers, and that origin's 401 costs the token |
+/// | `Retry` | each of its attempts can be healed | its attempts carry the same token, and are counted anew for the retry with another |
+/// | `Timeout` | of all together, the wait for a token included; the fetch goes on for others | of each send |
+/// | `ConcurrencyLimit` | a request holds its slot while it waits for a token; if token requests need one of the same slots, they wait for each other up to the fetch's time limit | each send takes a slot; who waits for a token holds none |
+/// | `RateLimit`, `LoadShed` | a retry is not counted | a retry counts, and may be refused: that is an error |
+/// | `Buffer` | either | also makes a service `Clone` that is not: see [`InnerService`] |
+/// | `Balance` | if each of its services has this layer, they share the tokens | under a `Buffer`; relative URIs need [`with_relative_uris`](Self::with_relative_uris) |
+/// | `Trace` | one span, without the token | a span for each send; the token is logged as `Sensitive`, an extra header as its value is marked |
+/// | `SetSensitiveRequestHeaders` | marks what the caller sets | marks the extra headers too; the token is marked always |
+/// | `SetSensitiveResponseHeaders` | either | either |
+/// | `Decompression` | either | either; the response is then of its type |
+/// | `AddAuthorization`, `SetRequestHeader` | their `Authorization` is the caller's own, and wins | what replaces the token is rejected in its stead: never |
+/// | [`ReadAheadLayer`](crate::read_ahead::ReadAheadLayer) | of no use | directly above the client |
+///
 /// # Security
 ///
 /// A request to any other origin is sent without the token and without the extra headers, so that a
