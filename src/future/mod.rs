@@ -44,6 +44,8 @@ mod sent;
 pin_project! {
     /// Response future of [`BearerAuth`](crate::BearerAuth).
     ///
+    /// It is [`Unpin`] if the future of the inner service is.
+    ///
     /// # Cancel safety
     ///
     /// Dropping it cancels the request, as it does with the inner service. It does not cancel a token
