@@ -50,7 +50,7 @@ fn with_replaying_it_holds_the_service_and_the_request_beside() {
 fn with_streaming_it_is_as_large_as_when_the_body_is_in_memory() {
     let layer = layer(&Issuer::new());
     let in_memory = layer.layer(small()).call(get(URL));
-    let small: ServiceFn<fn(Request<ReplayBody<String>>) -> Answer> = service_fn(|_| pending());
+    let small = service_fn(|_: Request<ReplayBody<String>>| -> Answer { pending() });
     let streaming = layer
         .with_replay(Streaming::up_to(64))
         .layer(small)

@@ -6,12 +6,14 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::read_ahead::{ReadAheadBody, ReadAheadLayer};
@@ -179,8 +181,9 @@ async fn what_comes_late_is_not_waited_for_and_follows() {
     writer.send(data("soon, ")).unwrap();
 
     // The body is at its end only after this.
-    let mut response = ahead(401, body).await;
+    let response = timeout(Duration::from_secs(60), ahead(401, body)).await;
 
+    let mut response = response.expect("hangs");
     writer.send(data("late")).unwrap();
     drop(writer);
     assert_eq!(
