@@ -51,7 +51,8 @@
 //! - **The same request.** What is sent again has the same method, URI, version, headers, extensions and
 //!   body. A body that cannot be replayed is sent once; nothing is buffered up front. See [`replay`].
 //! - **The service as it is.** Only a service that was polled ready is called, a request that waits for
-//!   a token holds no slot of it, and the response type is unchanged.
+//!   a token holds no slot of it, and the response type is unchanged. What its place among other layers means
+//!   is said [there](BearerAuthLayer#among-other-layers).
 //!
 //! # Security
 //!
