@@ -7,15 +7,18 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use tower::buffer::Buffer;
 use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::load_shed::error::Overloaded;
 use tower::util::BoxCloneService;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_bearer::{
     BearerAuthLayer, FetchError, FetchErrorKind, TokenCache, TokenProvider, token_fn,
 };
 
-use self::layer_support::{Issuer, without_hanging};
+use self::layer_support::{Issuer, URL, get, without_hanging};
 use self::stack_support::{Api, clients, heals};
 
 mod balance;
@@ -143,6 +146,37 @@ async fn over_a_boxed_service() {
 #[tokio::test]
 async fn below_a_box() {
     heals(|layer, http| BoxCloneService::new(layer.layer(http))).await;
+}
+
+#[tokio::test]
+async fn a_retry_that_load_shedding_below_refuses_is_an_error() {
+    let issuer = Issuer::new();
+    let api = layer_support::Api::rejecting(&["token-1"]);
+    let layer = layer_support::layer(&issuer);
+    layer.cache().token().await.unwrap();
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .load_shed()
+        .layer(GlobalConcurrencyLimitLayer::new(1))
+        .service(api.clone());
+
+    issuer.gate.shut();
+    let rejected = tokio::spawn(client.clone().oneshot(get(URL)));
+    issuer.asked_times(2).await;
+    // Takes the only slot, which the rejected one has given back.
+    api.gate().shut();
+    let mut own = get(URL);
+    let value = HeaderValue::from_static("Bearer own");
+    own.headers_mut().insert(AUTHORIZATION, value);
+    let own = tokio::spawn(client.oneshot(own));
+    api.arrived(2).await;
+    issuer.gate.open();
+
+    let error = without_hanging(rejected).await.unwrap().unwrap_err();
+    assert!(error.is::<Overloaded>());
+    api.gate().open();
+    assert_eq!(without_hanging(own).await.unwrap().unwrap().status(), 200);
+    assert_eq!(api.tokens(), ["token-1", "own"]);
 }
 
 /// Below it, they do not: see `layer_stack.rs`.
