@@ -306,7 +306,6 @@ impl<P, R> fmt::Debug for BearerAuthLayer<P, R> {
 )]
 pub trait InnerService: Clone {}
 
-#[diagnostic::do_not_recommend]
 impl<S: Clone> InnerService for S {}
 
 /// What a layer can take its tokens from: a [`TokenProvider`] or a [`TokenCache`].
