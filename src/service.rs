@@ -1,5 +1,4 @@
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -58,6 +57,56 @@ impl<S, P, R> BearerAuth<S, P, R> {
     }
 }
 
+impl<S: Clone, P: TokenProvider, R> BearerAuth<S, P, R> {
+    /// Begins a request. `call` calls the inner service, which is ready; `wrap` makes of a clone of it,
+    /// which is not, what the future calls.
+    pub(crate) fn begin<W, B>(
+        &mut self,
+        request: Request<B>,
+        call: impl FnOnce(&mut S, Request<R::Body>) -> W::Future,
+        wrap: impl FnOnce(S) -> W,
+    ) -> ResponseFuture<W, P, R, B>
+    where
+        W: Service<Request<R::Body>>,
+        R: Replay<B>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let slot = match self.config.admit(&mut parts) {
+            Admission::Authorize(slot) => slot,
+            Admission::Pass => {
+                let request = Request::from_parts(parts, self.replay.pass(body));
+                return ResponseFuture::passing(call(&mut self.inner, request));
+            }
+            Admission::Refuse(error) => {
+                self.give_back();
+                return ResponseFuture::refused(error);
+            }
+        };
+        let authorized = Authorized::new(Arc::clone(&self.config), slot);
+        let (body, kept) = self.replay.keep(&parts, body);
+        let mut request = Request::from_parts(parts, body);
+
+        match authorized.try_authorize(&mut request) {
+            Some(generation) => {
+                let retry = kept.map(|kept| (wrap(self.inner.clone()), kept));
+                let response = call(&mut self.inner, request);
+                ResponseFuture::sending(response, authorized, generation, retry)
+            }
+            None => {
+                // Nothing is held while the request waits.
+                self.give_back();
+                let service = wrap(self.inner.clone());
+                ResponseFuture::acquiring(service, authorized, request, kept)
+            }
+        }
+    }
+
+    /// Gives the ready service back.
+    pub(crate) fn give_back(&mut self) {
+        self.inner = self.inner.clone();
+    }
+}
+
 impl<S, P, R, B, ResBody> Service<Request<B>> for BearerAuth<S, P, R>
 where
     S: Service<Request<R::Body>, Response = Response<ResBody>, Error: Into<BoxError>> + Clone,
@@ -73,36 +122,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let slot = match self.config.admit(&mut parts) {
-            Admission::Authorize(slot) => slot,
-            Admission::Pass => {
-                let request = Request::from_parts(parts, self.replay.pass(body));
-                return ResponseFuture::passing(self.inner.call(request));
-            }
-            Admission::Refuse(error) => {
-                // Gives the ready service back.
-                self.inner = self.inner.clone();
-                return ResponseFuture::refused(error);
-            }
-        };
-        let authorized = Authorized::new(Arc::clone(&self.config), slot);
-        let (body, kept) = self.replay.keep(&parts, body);
-        let mut request = Request::from_parts(parts, body);
-
-        match authorized.try_authorize(&mut request) {
-            Some(generation) => {
-                let retry = kept.map(|kept| (self.inner.clone(), kept));
-                let response = self.inner.call(request);
-                ResponseFuture::sending(response, authorized, generation, retry)
-            }
-            None => {
-                // The ready service is given back, so that nothing is held while the request waits.
-                let service = self.inner.clone();
-                drop(mem::replace(&mut self.inner, service.clone()));
-                ResponseFuture::acquiring(service, authorized, request, kept)
-            }
-        }
+        self.begin(request, S::call, |service| service)
     }
 }
 
