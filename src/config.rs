@@ -27,6 +27,18 @@ pub(crate) struct Config<P> {
 /// Says which token a request needs that does not say so itself.
 pub(crate) type ChooseToken = dyn Fn(&Parts) -> Option<TokenRequest> + Send + Sync;
 
+/// Marks a response of another origin than the one that was asked, to which a client below the layer was
+/// redirected. It says nothing of the token, which did not get there.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "reqwest"), allow(dead_code))]
+pub(crate) struct AnsweredElsewhere;
+
+impl AnsweredElsewhere {
+    pub(crate) fn marks<B>(response: &Response<B>) -> bool {
+        response.extensions().get::<Self>().is_some()
+    }
+}
+
 /// What becomes of a request.
 pub(crate) enum Admission {
     /// It is passed on without a token.
@@ -71,10 +83,11 @@ impl<P> Config<P> {
     /// Whether a response rejects the token of its request.
     pub(crate) fn is_rejection<B>(&self, response: &Response<B>) -> bool {
         let (status, headers) = (response.status(), response.headers());
-        match &self.is_rejection {
+        let is_rejection = match &self.is_rejection {
             None => rejection::unauthorized(status, headers),
             Some(is_rejection) => is_rejection(status, headers),
-        }
+        };
+        is_rejection && !AnsweredElsewhere::marks(response)
     }
 
     /// Puts the token and what goes with it on a request.

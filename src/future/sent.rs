@@ -4,7 +4,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::cache::{Slot, Verdict, Witness};
-use crate::config::Config;
+use crate::config::{AnsweredElsewhere, Config};
 use crate::provider::TokenProvider;
 use crate::rejection::{Challenge, NotRetried, NotRetriedReason};
 use crate::replay::Replay;
@@ -96,7 +96,7 @@ where
         let engine = config.cache.engine();
         let slot = self.authorized.slot();
         if !config.is_rejection(&response) {
-            if response.status().is_success() {
+            if response.status().is_success() && !AnsweredElsewhere::marks(&response) {
                 slot.prove(self.generation, || engine.now());
             }
             if let Attempt::Second = self.attempt {
