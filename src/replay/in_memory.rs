@@ -11,10 +11,11 @@ use super::Replay;
 /// Replays the common bodies that are in memory anyway, whatever the type of the request's body.
 ///
 /// These are `()`, [`Bytes`], `String`, `&'static str`, `&'static [u8]`, `Vec<u8>`, [`Cow`]s of them,
-/// and [`Full`] and [`Empty`] over `Bytes`, and an [`Option`] of any. Bodies of any other type are sent
-/// once. The body type need only be `'static`.
+/// and [`Full`] and [`Empty`] over `Bytes`, and an [`Option`] of any; with the feature `reqwest` also a
+/// `reqwest::Body` that is no stream. Other bodies are sent once. The body type need only be `'static`.
 ///
-/// Keeping `Bytes` or a `Full<Bytes>` copies no data; keeping a `String` or a `Vec<u8>` does.
+/// Keeping `Bytes`, a `Full<Bytes>` or a `reqwest::Body` copies no data; keeping a `String` or a `Vec<u8>`
+/// does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InMemory;
 
@@ -26,8 +27,8 @@ impl<B: 'static> Replay<B> for InMemory {
         body
     }
 
-    fn keep(&self, head: &Parts, body: B) -> (B, Option<Request<B>>) {
-        let kept = copy(&body).map(|body| Request::from_parts(head.clone(), body));
+    fn keep(&self, head: &Parts, mut body: B) -> (B, Option<Request<B>>) {
+        let kept = copy(&mut body).map(|body| Request::from_parts(head.clone(), body));
         (body, kept)
     }
 
@@ -36,8 +37,12 @@ impl<B: 'static> Replay<B> for InMemory {
     }
 }
 
-/// Copies a body of a known type. The comparisons are of constants for any one `B`.
-pub(super) fn copy<B: 'static>(body: &B) -> Option<B> {
+/// Copies a body of a known type, and leaves it as it is. The comparisons are of constants for any one `B`.
+pub(super) fn copy<B: 'static>(body: &mut B) -> Option<B> {
+    #[cfg(feature = "reqwest")]
+    if let Some(body) = (body as &mut dyn Any).downcast_mut() {
+        return copy_of_reqwest(body).and_then(same);
+    }
     macro_rules! first_of {
         ($($known:ty),* $(,)?) => {
             None$(.or_else(|| copy_as::<B, $known>(body)))*$(.or_else(|| copy_as::<B, Option<$known>>(body)))*
@@ -60,11 +65,30 @@ pub(super) fn copy<B: 'static>(body: &B) -> Option<B> {
 /// Copies `body` if its type is `K`.
 fn copy_as<B: 'static, K: Clone + 'static>(body: &B) -> Option<B> {
     let known = (body as &dyn Any).downcast_ref::<K>()?;
-    let mut copy = Some(known.clone());
-    // `B` is `K`, which only `Any` knows.
-    (&mut copy as &mut dyn Any)
+    same(known.clone())
+}
+
+/// `B` is `K`, which only [`Any`] knows.
+fn same<K: 'static, B: 'static>(body: K) -> Option<B> {
+    let mut body = Some(body);
+    (&mut body as &mut dyn Any)
         .downcast_mut::<Option<B>>()?
         .take()
+}
+
+/// What reqwest can copy of itself. Only its requests have a method for that.
+#[cfg(feature = "reqwest")]
+fn copy_of_reqwest(body: &mut reqwest::Body) -> Option<reqwest::Body> {
+    use std::{mem, sync::LazyLock};
+
+    static NOWHERE: LazyLock<reqwest::Url> =
+        LazyLock::new(|| "http://localhost".parse().expect("a URL"));
+
+    let mut request = reqwest::Request::new(http::Method::GET, NOWHERE.clone());
+    *request.body_mut() = Some(mem::take(body));
+    let copy = request.try_clone();
+    *body = request.body_mut().take().expect("put there above");
+    copy?.body_mut().take()
 }
 
 #[cfg(test)]
@@ -75,22 +99,46 @@ mod tests {
 
     #[test]
     fn known_bodies_are_copied() {
-        assert_eq!(copy(&Bytes::from_static(b"abc")).unwrap(), "abc");
-        assert_eq!(copy(&String::from("abc")).unwrap(), "abc");
-        assert_eq!(copy(&"abc"), Some("abc"));
-        assert_eq!(copy(&b"abc".as_slice()), Some(b"abc".as_slice()));
-        assert_eq!(copy(&vec![1_u8]), Some(vec![1]));
-        assert_eq!(copy(&Cow::Borrowed("abc")).unwrap(), "abc");
-        assert_eq!(copy(&()), Some(()));
-        assert!(copy(&Empty::<Bytes>::new()).is_some());
-        assert_eq!(copy(&Some(Bytes::new())), Some(Some(Bytes::new())));
-        assert_eq!(copy(&None::<String>), Some(None));
+        assert_eq!(copy(&mut Bytes::from_static(b"abc")).unwrap(), "abc");
+        assert_eq!(copy(&mut String::from("abc")).unwrap(), "abc");
+        assert_eq!(copy(&mut "abc"), Some("abc"));
+        assert_eq!(copy(&mut b"abc".as_slice()), Some(b"abc".as_slice()));
+        assert_eq!(copy(&mut vec![1_u8]), Some(vec![1]));
+        assert_eq!(copy(&mut Cow::Borrowed("abc")).unwrap(), "abc");
+        assert_eq!(copy(&mut ()), Some(()));
+        assert!(copy(&mut Empty::<Bytes>::new()).is_some());
+        assert_eq!(copy(&mut Some(Bytes::new())), Some(Some(Bytes::new())));
+        assert_eq!(copy(&mut None::<String>), Some(None));
     }
 
     #[tokio::test]
     async fn the_copy_has_the_same_bytes() {
-        let copy = copy(&Full::new(Bytes::from_static(b"abc"))).unwrap();
+        let copy = copy(&mut Full::new(Bytes::from_static(b"abc"))).unwrap();
         assert_eq!(copy.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[cfg(feature = "reqwest")]
+    #[test]
+    fn a_body_of_reqwest_shares_its_data_with_the_copy() {
+        for text in ["", "abc"] {
+            let mut body = reqwest::Body::from(text.to_owned());
+            let data = body.as_bytes().unwrap().as_ptr();
+
+            let copy = copy(&mut body).unwrap();
+
+            for body in [&body, &copy] {
+                assert_eq!(body.as_bytes(), Some(text.as_bytes()));
+                assert_eq!(body.as_bytes().unwrap().as_ptr(), data);
+            }
+        }
+    }
+
+    #[cfg(feature = "reqwest")]
+    #[tokio::test]
+    async fn a_stream_of_reqwest_is_not_copied_and_left_as_it_is() {
+        let mut body = reqwest::Body::wrap("abc".to_owned());
+        assert!(copy(&mut body).is_none());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
     }
 
     #[test]
@@ -100,6 +148,6 @@ mod tests {
         let body = NeitherCloneNorSync(std::cell::Cell::new(1));
         let (head, body) = Request::new(body).into_parts();
         assert!(InMemory.keep(&head, body).1.is_none());
-        assert!(copy(&1_u8).is_none());
+        assert!(copy(&mut 1_u8).is_none());
     }
 }

@@ -112,8 +112,8 @@ where
         ReplayBody::passing(body)
     }
 
-    fn keep(&self, head: &Parts, body: B) -> (ReplayBody<B>, Option<Kept<B>>) {
-        let (body, kept) = if let Some(copy) = copy(&body) {
+    fn keep(&self, head: &Parts, mut body: B) -> (ReplayBody<B>, Option<Kept<B>>) {
+        let (body, kept) = if let Some(copy) = copy(&mut body) {
             (ReplayBody::passing(body), KeptBody::Copy(copy))
         } else if body.size_hint().lower() > self.limit as u64 {
             return (ReplayBody::passing(body), None);
