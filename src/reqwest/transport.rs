@@ -1,19 +1,3 @@
-//! [`reqwest`](https://docs.rs/reqwest) as the transport of token requests.
-//!
-//! The feature brings reqwest without TLS. Choose one of its TLS features in your own `Cargo.toml`, such
-//! as `reqwest = { version = "0.13", features = ["rustls"] }`; without one, every `https` token endpoint
-//! is an error.
-//!
-//! ```
-//! use tower_bearer::oauth2::ClientCredentials;
-//! use tower_bearer::reqwest::ReqwestTransport;
-//!
-//! let provider = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
-//!     .build(ReqwestTransport::new()?)?;
-//! # let _ = provider;
-//! # Ok::<(), tower_bearer::error::BoxError>(())
-//! ```
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +14,17 @@ use tower_service::Service;
 /// A reqwest client that sends token requests and does not follow redirects.
 ///
 /// Cloning is cheap, and clones share their connections.
+///
+#[cfg_attr(feature = "oauth2", doc = "```")]
+#[cfg_attr(not(feature = "oauth2"), doc = "```ignore")]
+/// use tower_bearer::oauth2::ClientCredentials;
+/// use tower_bearer::reqwest::ReqwestTransport;
+///
+/// let provider = ClientCredentials::builder("https://id.example.com/token", "my-service", "s3cret")
+///     .build(ReqwestTransport::new()?)?;
+/// # let _ = provider;
+/// # Ok::<(), tower_bearer::error::BoxError>(())
+/// ```
 ///
 /// # Security
 ///
