@@ -13,11 +13,11 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::error::{BoxError, OriginNotAllowed};
 use tower_bearer::provider::BoxTokenProvider;
 use tower_bearer::rejection::NotRetriedReason;
-use tower_bearer::replay::{InMemory, Never};
+use tower_bearer::replay::{InMemory, Never, Streaming};
 use tower_bearer::reqwest::ResponseFuture;
 use tower_bearer::{BearerAuth, FetchError};
 
-use self::layer_support::socket::{Server, answer};
+use self::layer_support::socket::{Server, answer, redirect};
 use self::layer_support::{Issuer, bearer, token, without_hanging};
 use self::reqwest_support::{api, client, layer_for, reason};
 use self::socket_support::RawServer;
@@ -32,6 +32,7 @@ assert_impl_all!(Auth: Clone, Send, Sync, Service<Request, Response = Response, 
 assert_impl_all!(Auth<Never>: Clone, Send, Sync, Service<Request, Error = BoxError>);
 assert_impl_all!(ResponseFuture<Client, BoxTokenProvider>: Send, Sync, Future, std::fmt::Debug);
 assert_impl_all!(ResponseFuture<Client, BoxTokenProvider, Never>: Send, Future);
+assert_impl_all!(ResponseFuture<Client, BoxTokenProvider, Streaming>: Send, Future);
 
 #[tokio::test]
 async fn a_layer_over_a_client_is_all_it_takes() {
@@ -159,6 +160,58 @@ async fn a_multipart_form_is_a_stream_to_reqwest_and_sent_once() {
 
     let response = auth.oneshot(request().unwrap()).await.unwrap();
     assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_stream_and_a_form_are_sent_again_if_the_policy_keeps_streams() {
+    let chunks = ["pay", "load"].map(Ok::<_, BoxError>);
+    let stream = Body::wrap_stream(futures_util::stream::iter(chunks));
+    let form = Form::new().text("name", "value");
+    let post = |server: &Server| client().post(server.url("/"));
+    let (one, other) = (api().await, api().await);
+    let requests = [
+        (post(&one).body(stream), one, "payload"),
+        (post(&other).multipart(form), other, "value"),
+    ];
+
+    for (request, server, text) in requests {
+        let issuer = Issuer::new();
+        let auth = layer_for(&server, &issuer)
+            .with_replay(Streaming::up_to(1024))
+            .layer(client());
+        let response = auth.oneshot(request.build().unwrap()).await.unwrap();
+
+        assert_eq!(response.status(), 200);
+        let received = server.received();
+        assert_eq!(received.len(), 2);
+        assert_eq!(received[0].body(), received[1].body());
+        let sent = std::str::from_utf8(received[1].body()).unwrap();
+        assert!(sent.contains(text), "{sent}");
+        assert_eq!(issuer.fetches(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_keeps_streams_leaves_bodies_in_memory_to_reqwest_as_they_are() {
+    let server = Server::start(|request| match (request.uri().path(), bearer(request)) {
+        // To send a body on, reqwest has to copy it.
+        ("/old", _) => redirect(307, "/new"),
+        (_, Some("token-1")) => answer(401, "no token-1"),
+        _ => answer(200, "welcome"),
+    })
+    .await;
+    let auth = layer_for(&server, &Issuer::new())
+        // It is in memory already.
+        .with_replay(Streaming::up_to(0))
+        .layer(Client::new());
+    let request = client().post(server.url("/old")).body("payload").build();
+
+    let response = auth.oneshot(request.unwrap()).await.unwrap();
+
+    assert_eq!(response.status(), 200);
+    let received = server.received();
+    let bodies: Vec<_> = received.iter().map(http::Request::body).collect();
+    assert_eq!(bodies, ["payload"; 4]);
 }
 
 #[tokio::test]

@@ -38,7 +38,8 @@
 //!
 //! - A request is sent again if [`reqwest::Request::try_clone`] can copy it: with no body, or one made of bytes
 //!   or of text. Its data is shared, not copied. A stream is sent once, and so is a multipart form, which
-//!   reqwest makes a stream of even if all its parts are in memory.
+//!   reqwest makes a stream of even if all its parts are in memory. To send these again too, set
+//!   [`replay::Streaming`](crate::replay::Streaming).
 //! - A time limit of [the request](reqwest::RequestBuilder::timeout) or of
 //!   [the client](reqwest::ClientBuilder::timeout) holds for each of the two sends by itself, and no part of it
 //!   for the wait for a token. For all of it, set `tower::timeout` above the layer.
@@ -50,6 +51,12 @@
 //! - Errors are those of the service below, such as a [`reqwest::Error`] to downcast to. That shows the URL of
 //!   the request; where its query holds a secret, take it out by
 //!   [`without_url`](reqwest::Error::without_url) before it is logged.
+//!
+//! # Middleware of reqwest
+//!
+//! A client of `reqwest_middleware` may be below the layer, and sees each send then. To have the layer *among*
+//! its middleware, copy the adapter in `examples/middleware` of this crate's repository, which takes some twenty
+//! lines: it is no part of the library, so that either crate can have a new version without the other.
 //!
 //! # Redirects
 //!
@@ -86,6 +93,7 @@
 //! ```
 
 mod adapter;
+mod body;
 mod future;
 mod service;
 mod transport;

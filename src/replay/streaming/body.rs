@@ -36,6 +36,15 @@ impl<B> ReplayBody<B> {
         Self { body }
     }
 
+    /// The caller's body, if it is passed on as it is.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn into_passing(self) -> Result<B, Self> {
+        match self.body {
+            Repr::Passing { body } => Ok(body),
+            body => Err(Self { body }),
+        }
+    }
+
     pub(super) fn first(body: First<B>) -> Self {
         let body = Repr::First { body };
         Self { body }
