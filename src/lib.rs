@@ -1,8 +1,8 @@
 //! Access tokens on outbound HTTP requests: fetched once, shared, replaced in time, and healed when
 //! rejected.
 //!
-//! [`BearerAuthLayer`] wraps any [`tower::Service`] that sends HTTP requests: a `hyper-util` client, a
-//! `tonic` channel, a stack of your own. It takes an access token from a [provider](TokenProvider), or
+//! [`BearerAuthLayer`] wraps any [`tower::Service`] that sends HTTP requests: a client of `hyper-util` or
+//! `reqwest`, a `tonic` channel, a stack of your own. It takes an access token from a [provider](TokenProvider), or
 //! from its [cache](TokenCache), puts it on the request, and when the server answers 401 it drops exactly
 //! that token and sends the request once more with a new one. However many requests need a token at the
 //! same time, one fetch serves them all.
@@ -71,7 +71,7 @@
 //! |---|---|
 //! | `oauth2` (default) | [`oauth2`]: grants, client authentication, discovery, metadata servers |
 //! | `jwt` | `oauth2::jwt`: assertions that are signed here, for clients and for the JWT bearer grant |
-//! | `reqwest` | `reqwest` as the transport to the token endpoint |
+//! | `reqwest` | [`reqwest`](mod@reqwest): its clients below the layer, and as the transport to the token endpoint |
 //! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |
 //! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |

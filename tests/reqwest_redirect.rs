@@ -3,14 +3,17 @@
 // A panic in a helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response};
 use tower::{Layer, ServiceExt};
-use tower_bearer::BearerAuthLayer;
 use tower_bearer::error::BoxError;
 use tower_bearer::rejection;
+use tower_bearer::testing::ManualClock;
+use tower_bearer::{BearerAuthLayer, TokenCache};
 
 use self::layer_support::socket::{Server, answer, redirect};
 use self::layer_support::{Issuer, bearer, token};
@@ -271,4 +274,54 @@ async fn scheme_host_and_port_must_all_be_those_of_the_request() {
 #[tokio::test]
 async fn a_response_that_says_no_url_is_from_where_the_request_went() {
     assert_eq!(rejected_from(None).await, (200, 2));
+}
+
+/// How many tokens are fetched in fifty minutes if all are rejected, and if after each rejection there is a
+/// success that says to come from `url`.
+async fn fetches_with_successes(url: Option<&'static str>) -> usize {
+    use reqwest::ResponseBuilderExt as _;
+
+    let below = Below::answering(|head| {
+        let response = http::Response::builder();
+        let response = match head.headers.get("x-from") {
+            Some(url) => response.url(url.to_str().unwrap().parse().unwrap()),
+            None => response.status(401),
+        };
+        response.body("").unwrap().into()
+    });
+    let issuer = Issuer::new();
+    let clock = ManualClock::new();
+    let cache = TokenCache::builder(issuer.clone())
+        .with_clock(clock.clone())
+        .build();
+    let layer = BearerAuthLayer::for_origin(cache, layer_support::ORIGIN).unwrap();
+    let request = |from: Option<&str>| {
+        let url = layer_support::URL.parse().unwrap();
+        let mut request = reqwest::Request::new(http::Method::GET, url);
+        if let Some(url) = from {
+            request.headers_mut().insert("x-from", url.parse().unwrap());
+        }
+        request
+    };
+    for _ in 0..50 {
+        clock.advance(Duration::from_secs(60));
+        let auth = layer.layer(below.clone());
+        let response = auth.clone().oneshot(request(None)).await.unwrap();
+        assert_eq!(response.status(), 401);
+        if url.is_some() {
+            let response = auth.oneshot(request(url)).await.unwrap();
+            assert_eq!(response.status(), 200);
+        }
+    }
+    issuer.fetches()
+}
+
+#[tokio::test]
+async fn a_success_from_another_origin_does_not_prove_that_the_token_works() {
+    let without = fetches_with_successes(None).await;
+    let elsewhere = fetches_with_successes(Some("https://elsewhere.example.com")).await;
+    let here = fetches_with_successes(Some(layer_support::ORIGIN)).await;
+
+    assert_eq!(elsewhere, without);
+    assert!(here > 4 * without, "{here} {without}");
 }

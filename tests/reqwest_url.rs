@@ -7,10 +7,11 @@ use std::error::Error as _;
 
 use http::Method;
 use reqwest::{Request, Url};
+use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{BearerAuthLayer, Origin};
 
-use self::layer_support::Issuer;
+use self::layer_support::{Issuer, without_hanging};
 use self::reqwest_support::Below;
 
 mod layer_support;
@@ -141,15 +142,17 @@ async fn a_url_that_is_no_uri_is_an_error_before_anything_is_sent_or_fetched() {
 }
 
 #[tokio::test]
-async fn after_a_url_that_is_no_uri_the_service_works_on() {
-    let (below, issuer) = (Below::rejecting_the_first_token(), Issuer::new());
-    let layer = BearerAuthLayer::for_origin(issuer, "https://api.example.com").unwrap();
-    let mut auth = layer.layer(below.clone());
+async fn after_a_url_that_is_no_uri_the_slot_of_the_service_is_free_again() {
+    let limited = ConcurrencyLimit::new(Below::rejecting_the_first_token(), 1);
+    let layer = BearerAuthLayer::for_origin(Issuer::new(), "https://api.example.com").unwrap();
+    let mut auth = layer.layer(limited);
     let request = |url: &str| Request::new(Method::GET, url.parse().unwrap());
 
     let ready = ServiceExt::<Request>::ready(&mut auth).await.unwrap();
-    assert!(ready.call(request("https://{{host}}/")).await.is_err());
-    let response = auth.oneshot(request("https://api.example.com")).await;
+    let failing = ready.call(request("https://{{host}}/"));
+    let other = auth.clone().oneshot(request("https://api.example.com"));
+    let response = without_hanging(other).await.unwrap();
 
-    assert_eq!(response.unwrap().status(), 200);
+    assert_eq!(response.status(), 200);
+    assert!(failing.await.is_err());
 }

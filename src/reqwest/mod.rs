@@ -48,6 +48,8 @@
 //! - The [token is chosen](crate::BearerAuthLayer::with_token_chosen_by) by what a request is. reqwest lets
 //!   nobody put a [`TokenRequest`](crate::TokenRequest) into the extensions of its requests; to do so, make an
 //!   [`http::Request`] and of it a `reqwest::Request`, by `TryFrom`.
+//! - Over HTTP/2 a client of reqwest cannot be told to remember more streams, as may be needed where thousands of
+//!   requests share a connection when a token is revoked: see [`rejection`](crate::rejection#over-http2).
 //! - Errors are those of the service below, such as a [`reqwest::Error`] to downcast to. That shows the URL of
 //!   the request; where its query holds a secret, take it out by
 //!   [`without_url`](reqwest::Error::without_url) before it is logged.
