@@ -119,7 +119,8 @@ async fn a_response_comes_back_as_it_was() {
             .header("x-many", "first")
             .header("x-many", "second")
             .extension(Marker(8))
-            .url("https://api.example.com/final".parse().unwrap());
+            // The layer takes note of that, for itself.
+            .url("https://elsewhere.example.com/final".parse().unwrap());
         response.body("tea").unwrap().into()
     });
     let auth = layer(&Issuer::new()).layer(below);
