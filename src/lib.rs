@@ -72,6 +72,7 @@
 //! | `oauth2` (default) | [`oauth2`]: grants, client authentication, discovery, metadata servers |
 //! | `jwt` | `oauth2::jwt`: assertions that are signed here, for clients and for the JWT bearer grant |
 //! | `reqwest` | [`reqwest`](mod@reqwest): its clients below the layer, and as the transport to the token endpoint |
+//! | `tonic` | [`tonic`](mod@tonic): a layer for its channels, whose errors are its `Status` |
 //! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |
 //! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |
@@ -114,6 +115,8 @@ pub mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod token;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 
 pub use self::cache::TokenCache;
 pub use self::error::{FetchError, FetchErrorKind};
