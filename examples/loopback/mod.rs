@@ -14,8 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-pub(crate) use self::parts::serve;
-use self::parts::{Counter, Gate};
+pub(crate) use self::parts::{Counter, Gate, serve};
 pub use self::parts::{HttpClient, http1_client, http2_client};
 
 pub const CLIENT_ID: &str = "quick-start";
