@@ -3,6 +3,7 @@
 //! What the examples and the tests of a client share is here: what the author of an SDK writes, and servers
 //! on loopback.
 
+pub mod grpc;
 pub mod kubernetes;
 pub mod notes;
 pub mod site;
