@@ -3,7 +3,7 @@
 mod guard;
 mod server;
 
-pub use self::server::Server;
+pub use self::server::{FORBIDDEN, Server};
 
 /// What `tonic` makes of `proto/echo.proto`.
 pub mod echo {

@@ -17,6 +17,9 @@ use super::echo::echo_server::{Echo, EchoServer};
 use super::echo::{Heard, RepeatRequest, Words};
 use super::guard::{Guard, Pending, Seen};
 
+/// Whoever says it is told `PERMISSION_DENIED`, whatever the token.
+pub const FORBIDDEN: &str = "a forbidden word";
+
 /// A server that wants tokens, and counts what it sees.
 ///
 /// A call without a token that it accepts ends with `UNAUTHENTICATED` at once, and the service does not hear
@@ -138,7 +141,11 @@ impl Echo for Service {
         let mut pending = Pending::new(&self.0);
         self.0.answers.pass().await;
         pending.done();
-        Ok(Response::new(request.into_inner()))
+        let words = request.into_inner();
+        match words.text == FORBIDDEN {
+            false => Ok(Response::new(words)),
+            true => Err(Status::permission_denied("not here")),
+        }
     }
 
     async fn listen(&self, request: Request<Streaming<Words>>) -> Result<Response<Heard>, Status> {

@@ -5,8 +5,8 @@ use tonic::{Code, GrpcMethod, Request};
 use tower::Layer;
 use tower_bearer::rejection::{NotRetriedReason, grpc_unauthenticated};
 use tower_bearer::{AccessToken, BearerAuthLayer, TokenRequest, token_fn};
-use tower_bearer_clients::grpc::Server;
 use tower_bearer_clients::grpc::echo::echo_client::EchoClient;
+use tower_bearer_clients::grpc::{FORBIDDEN, Server};
 
 use super::support::{
     AROUND_A_TEXT, LIMIT, Site, client, code, not_retried, without_hanging, words,
@@ -71,6 +71,23 @@ async fn a_call_that_is_rejected_twice_ends_with_what_the_server_says() {
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(status.message(), "token revoked");
     assert_eq!((server.received(), site.issuer.requests()), (2, 2));
+}
+
+#[tokio::test]
+async fn another_status_than_unauthenticated_says_nothing_about_the_token() {
+    let site = Site::start().await;
+    let mut client = site.client();
+
+    let status = without_hanging(client.say(words(FORBIDDEN)))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::PermissionDenied, "not here")
+    );
+
+    without_hanging(client.say(words("next"))).await.unwrap();
+    assert_eq!(site.counts(), [1, 2, 0]);
 }
 
 #[tokio::test]
