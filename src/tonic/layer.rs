@@ -5,9 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
 use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
@@ -42,39 +40,11 @@ impl<P, R> BearerAuthLayer<P, R> {
     /// text as the layer's origin, which may be plain `http` only over loopback.
     #[must_use]
     pub fn into_grpc(self, replay_up_to: usize) -> GrpcAuthLayer<P> {
-        let to_body: fn(ReplayBody<Body>) -> Body = |body| Body::new(Unsized { body });
         let auth = self
             .with_relative_uris()
             .with_rejection(grpc_unauthenticated)
-            .with_replay(Streaming::up_to(replay_up_to).map_body(to_body));
+            .with_replay(Streaming::up_to(replay_up_to).map_body(Body::new as fn(_) -> _));
         GrpcAuthLayer { auth }
-    }
-}
-
-pin_project! {
-    /// A body that does not say how long it is, as those of gRPC do not.
-    ///
-    /// The second would otherwise, when all of it is known: it would go with a `content-length`, which the
-    /// first did not have.
-    struct Unsized {
-        #[pin]
-        body: ReplayBody<Body>,
-    }
-}
-
-impl http_body::Body for Unsized {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
     }
 }
 

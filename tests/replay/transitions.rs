@@ -461,6 +461,21 @@ fn a_body_that_was_sent_to_its_end_is_at_its_end_once_it_is_sent_again() {
 }
 
 #[test]
+fn a_body_that_does_not_say_how_long_it_is_does_not_once_it_is_sent_again() {
+    let (feeder, body) = fed();
+    feeder.data("ab");
+    drop(feeder);
+    let (mut first, mut kept) = send(body, LIMIT);
+    first.data();
+    first.ends();
+
+    assert!(rejected(&mut kept));
+    let second = again(kept);
+    // With a `content-length`, HTTP/1.1 has no trailers.
+    assert_eq!((second.size().lower(), second.size().upper()), (2, None));
+}
+
+#[test]
 fn what_is_held_back_counts_as_unsent() {
     let (feeder, body) = fed();
     feeder.data("ab");

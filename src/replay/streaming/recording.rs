@@ -14,6 +14,7 @@ pub(super) fn record<B: Body>(body: B, limit: usize) -> (First<B>, Recording<B>)
     let (hint, ended) = (body.size_hint(), body.is_end_stream());
     let shared = Arc::new(Shared {
         limit,
+        is_sized: hint.upper().is_some(),
         state: Mutex::new(State {
             phase: Phase::Recording,
             recorded: Recorded::default(),

@@ -56,26 +56,31 @@ where
         }
     }
 
+    /// Where the first body did not say how long it is, this does not either, however much is known by now:
+    /// it is sent by the same transfer coding then, and with its trailers.
     pub(super) fn size_hint(&self) -> SizeHint {
-        if let Some(body) = &self.own {
-            return body.size_hint();
+        let (known, unread) = match &self.own {
+            Some(body) => (0, body.size_hint()),
+            None => self.left(),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(unread.lower().saturating_add(known));
+        let upper = unread.upper().filter(|_| self.shared.is_sized);
+        if let Some(upper) = upper.and_then(|upper| upper.checked_add(known)) {
+            hint.set_upper(upper);
         }
+        hint
+    }
+
+    /// How many bytes have been read, and how many may follow.
+    #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
+    fn left(&self) -> (u64, SizeHint) {
         let state = self.shared.state();
         let held_back = match &state.held_back {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
             _ => 0,
         };
-        let known = state.recorded.data() + held_back as u64;
-        let mut hint = SizeHint::new();
-        hint.set_lower(state.hint.lower().saturating_add(known));
-        if let Some(upper) = state
-            .hint
-            .upper()
-            .and_then(|upper| upper.checked_add(known))
-        {
-            hint.set_upper(upper);
-        }
-        hint
+        (state.recorded.data() + held_back as u64, state.hint.clone())
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

@@ -18,6 +18,8 @@ pub(super) type PolledFrame = Poll<Option<Read>>;
 
 pub(super) struct Shared<B> {
     pub(super) limit: usize,
+    /// Whether the body said how long it is at most.
+    pub(super) is_sized: bool,
     pub(super) state: Mutex<State<B>>,
 }
 
@@ -29,7 +31,8 @@ pub(super) struct State<B> {
     pub(super) unread: Unread<B>,
     /// Of what is unread.
     pub(super) hint: SizeHint,
-    /// The one of the two that waits, or the first while it waits for the body.
+    /// Who waits: the first body for the unread rest, or for what becomes of what it holds back; the second
+    /// for the first to have read.
     pub(super) first: Option<Waker>,
     pub(super) second: Option<Waker>,
 }
