@@ -144,7 +144,7 @@ impl fmt::Debug for ReceivedRequest {
             .field("method", &self.method)
             .field("path", &self.path())
             .field("version", &self.version)
-            .field("headers", &self.headers.keys())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("body_len", &self.body.len())
             .field("connection", &self.connection)
             .finish_non_exhaustive()

@@ -1,8 +1,10 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -44,6 +46,7 @@ enum Fault {
     None,
     Close,
     BreakOff,
+    Endless,
     Hang,
 }
 
@@ -135,10 +138,15 @@ impl Reply {
         Self::status(StatusCode::OK).with_fault(Fault::Close)
     }
 
-    /// Sends status, headers and half of the body, and closes the connection. Over HTTP/2, resets the
+    /// Sends status, headers and the first half of the body, and closes the connection. Over HTTP/2, resets the
     /// stream.
     pub fn breaking_off(self) -> Self {
         self.with_fault(Fault::BreakOff)
+    }
+
+    /// Sends the body again and again, for as long as the client reads it. An empty one is a space then.
+    pub fn endless(self) -> Self {
+        self.with_fault(Fault::Endless)
     }
 
     /// Never answers. Ends when the client goes away, or the server is dropped.
@@ -190,13 +198,24 @@ impl Reply {
         let body = match self.fault {
             Fault::None => never_fails(Full::new(self.body)),
             Fault::BreakOff => half_of(self.body),
+            Fault::Endless => again_and_again(self.body),
             Fault::Close => return Err(Closed),
-            Fault::Hang => std::future::pending().await,
+            Fault::Hang => future::pending().await,
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         Ok(response)
+    }
+}
+
+/// As any [`http::Response`] has it: status, headers and body.
+impl<B: Into<Bytes>> From<Response<B>> for Reply {
+    fn from(response: Response<B>) -> Self {
+        let (parts, body) = response.into_parts();
+        let mut reply = Self::status(parts.status).with_body(body);
+        reply.headers = parts.headers;
+        reply
     }
 }
 
@@ -217,8 +236,27 @@ fn never_fails(body: Full<Bytes>) -> ReplyBody {
 
 fn half_of(body: Bytes) -> ReplyBody {
     let half = body.slice(..body.len() / 2);
-    let frames = [Ok(Frame::data(half)), Err(Closed.into())];
-    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+    let half = stream::once(future::ready(Ok(Frame::data(half))));
+    let end = stream::once(async {
+        // Until the head and the half are written: what is not, hyper drops at an error.
+        tokio::task::yield_now().await;
+        Err(Closed.into())
+    });
+    StreamBody::new(half.chain(end)).boxed_unsync()
+}
+
+const PIECE: usize = 16 * 1024;
+
+/// In large pieces: clients take many small ones over HTTP/2 for an attack.
+fn again_and_again(body: Bytes) -> ReplyBody {
+    let body = if body.is_empty() {
+        Bytes::from_static(b" ")
+    } else {
+        body
+    };
+    let piece = Bytes::from(body.repeat(PIECE.div_ceil(body.len())));
+    let frames = stream::repeat_with(move || Ok(Frame::data(piece.clone())));
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// The connection is closed on purpose.
