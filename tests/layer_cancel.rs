@@ -34,7 +34,7 @@ fn assert_nothing_is_left_of(count: &Arc<()>) {
 #[tokio::test(start_paused = true)]
 async fn given_up_while_fetching_the_fetch_goes_on() {
     let (issuer, api) = (Issuer::new(), Api::accepting());
-    issuer.gate.shut();
+    issuer.hold();
     let layer = layer(&issuer);
     let mut client = layer.layer(api.clone());
     let (request, count) = counted();
@@ -43,8 +43,8 @@ async fn given_up_while_fetching_the_fetch_goes_on() {
     assert_pending!(response.poll());
     drop(response);
     assert_nothing_is_left_of(&count);
-    issuer.asked_times(1).await;
-    issuer.gate.open();
+    issuer.wait_for_fetches(1).await;
+    issuer.release();
 
     without_hanging(client.oneshot(get(URL))).await.unwrap();
     assert_eq!(api.tokens(), ["token-1"]);
@@ -110,7 +110,7 @@ async fn given_up_while_healing_the_401_is_dropped_and_the_fetch_goes_on() {
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &["token-1"]));
     let layer = layer(&issuer);
     layer.cache().token().await.unwrap();
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer.layer(pool.clone());
     let (request, count) = counted();
 
@@ -120,8 +120,8 @@ async fn given_up_while_healing_the_401_is_dropped_and_the_fetch_goes_on() {
     drop(response);
     assert_eq!(pool.free(), 1);
     assert_nothing_is_left_of(&count);
-    issuer.asked_times(2).await;
-    issuer.gate.open();
+    issuer.wait_for_fetches(2).await;
+    issuer.release();
 
     let response = without_hanging(client.oneshot(get(URL))).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

@@ -104,7 +104,7 @@ async fn what_a_server_said_of_one_token_is_not_said_of_the_next() {
 #[tokio::test]
 async fn what_the_server_said_is_told_again_after_a_failed_fetch() {
     let down = FetchError::unavailable("down");
-    let issuer = Issuer::answering([Ok(token("token-1")), Err(down.into())]);
+    let issuer = Issuer::answering([token("token-1").into(), down.into()]);
     let layer = layer(&issuer);
     let client = layer.layer(api("token-1", || challenged(&[EXPIRED])));
     let response = client.clone().oneshot(get(URL)).await.unwrap();

@@ -33,16 +33,16 @@ async fn the_one_retry_is_not_spent_on_a_token_that_is_rejected_already() {
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &["token-1", "token-2"]));
     let layer = layer(&issuer);
     layer.cache().token().await.unwrap();
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer.layer(pool.clone());
     // Rejected, and waits for a new token with the 401 in hand.
     let mut response = spawn(client.ready().await.unwrap().call(get(URL)));
     assert_pending!(response.poll());
-    issuer.asked_times(2).await;
+    issuer.wait_for_fetches(2).await;
     // Somebody else is first in the queue for the slot, and takes it when the 401 is dropped.
     let mut occupied = spawn(pool.occupy());
     assert_pending!(occupied.poll());
-    issuer.gate.open();
+    issuer.release();
     layer.cache().token().await.unwrap();
     assert_pending!(response.poll(), "has a token, and waits for the slot");
 

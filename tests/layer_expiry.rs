@@ -124,15 +124,15 @@ async fn while_an_expired_token_is_replaced_the_slot_that_was_got_is_given_back(
     assert_pending!(response.poll(), "has a token, and waits for the slot");
 
     clock.advance(TOO_LONG);
-    issuer.gate.shut();
+    issuer.hold();
     drop(occupied);
     assert!(response.is_woken());
     assert_pending!(response.poll(), "got the slot, and found the token expired");
-    issuer.asked_times(2).await;
+    issuer.wait_for_fetches(2).await;
     assert_pending!(response.poll());
     assert_eq!(pool.free(), 1);
 
-    issuer.gate.open();
+    issuer.release();
     let response = without_hanging(response).await.unwrap();
     assert_eq!(response.body().text, "answer to token-2");
 }

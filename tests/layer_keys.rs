@@ -59,7 +59,7 @@ async fn the_extension_chooses_the_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_requests_on_a_cold_cache_get_each_the_token_it_asked_for() {
     let (issuer, layer) = per_tenant();
-    issuer.gate.shut();
+    issuer.hold();
     let api = Api::answering(|parts| {
         let request = Request::from_parts(parts.clone(), ());
         let tenant = parts.extensions.get::<TokenRequest>().unwrap().tenant();
@@ -72,8 +72,8 @@ async fn concurrent_requests_on_a_cold_cache_get_each_the_token_it_asked_for() {
     let requests: Vec<_> = (0..400)
         .map(|i| tokio::spawn(client.clone().oneshot(of(["a", "b", "c", "d"][i % 4]))))
         .collect();
-    issuer.asked_times(4).await;
-    issuer.gate.open();
+    issuer.wait_for_fetches(4).await;
+    issuer.release();
     for request in requests {
         request.await.unwrap().unwrap();
     }

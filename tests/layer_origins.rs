@@ -40,7 +40,7 @@ async fn another_origin_gets_neither_token_nor_extra_headers_and_its_401_concern
     for uri in OTHERS {
         let with_header =
             token("token-1").with_header(HeaderName::from_static("x-quota"), "q".parse().unwrap());
-        let issuer = Issuer::answering([Ok(with_header)]);
+        let issuer = Issuer::answering([with_header.into()]);
         let api = Api::answering(|_| unauthorized("who are you"));
         let layer = with_app_id(&issuer);
         layer.cache().token().await.unwrap();
@@ -242,7 +242,7 @@ async fn a_request_that_names_no_token_is_an_error_if_the_layer_is_told_so() {
 
 #[test]
 fn debug_of_the_layer_and_its_service_shows_no_secret() {
-    let layer = with_app_id(&Issuer::answering([Ok(token("hunter2"))]))
+    let layer = with_app_id(&Issuer::answering([token("hunter2").into()]))
         .with_header(HeaderName::from_static("x-key"), "hunter2".parse().unwrap());
     let service = layer.layer("inner");
 

@@ -15,7 +15,7 @@ mod layer_support;
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_a_token_gives_its_slot_back() {
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &[]));
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer(&issuer).layer(pool.clone());
 
     client.ready().await.unwrap();
@@ -23,11 +23,11 @@ async fn a_request_that_waits_for_a_token_gives_its_slot_back() {
     let mut response = spawn(client.call(get(URL)));
     assert_eq!(pool.free(), 1, "given back by the call");
     assert_pending!(response.poll());
-    issuer.asked_times(1).await;
+    issuer.wait_for_fetches(1).await;
     assert_pending!(response.poll());
     assert_eq!(pool.free(), 1);
 
-    issuer.gate.open();
+    issuer.release();
     let response = without_hanging(response).await.unwrap();
     assert_eq!(response.body().text, "answer to token-1");
     assert_eq!(pool.free(), 0);
@@ -55,15 +55,15 @@ async fn the_401_is_kept_during_the_fetch_and_its_body_dropped_before_the_servic
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &["token-1"]));
     let layer = layer(&issuer);
     layer.cache().token().await.unwrap();
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer.layer(pool.clone());
 
     let mut response = spawn(client.ready().await.unwrap().call(get(URL)));
     assert_pending!(response.poll());
-    issuer.asked_times(2).await;
+    issuer.wait_for_fetches(2).await;
     assert_eq!(pool.free(), 0, "the 401 may still have to be returned");
 
-    issuer.gate.open();
+    issuer.release();
     let response = without_hanging(response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.body().text, "answer to token-2");
@@ -73,7 +73,7 @@ async fn the_401_is_kept_during_the_fetch_and_its_body_dropped_before_the_servic
 #[tokio::test(start_paused = true)]
 async fn if_the_fetch_fails_the_401_comes_with_its_own_body() {
     let failure = FetchError::denied("no");
-    let issuer = Issuer::answering([Ok(token("token-1")), Err(failure.into())]);
+    let issuer = Issuer::answering([token("token-1").into(), failure.into()]);
     let pool = Pooled::new(1, &["token-1"]);
     let client = layer(&issuer).layer(pool.clone());
 
@@ -93,14 +93,14 @@ async fn once_there_is_a_new_token_a_failure_to_become_ready_is_an_error() {
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &["token-1"]));
     let layer = layer(&issuer);
     layer.cache().token().await.unwrap();
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer.layer(pool.clone());
     let mut response = spawn(client.ready().await.unwrap().call(get(URL)));
     assert_pending!(response.poll());
-    issuer.asked_times(2).await;
+    issuer.wait_for_fetches(2).await;
 
     pool.close();
-    issuer.gate.open();
+    issuer.release();
 
     let error = without_hanging(response).await.unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&PoolClosed));
@@ -110,13 +110,13 @@ async fn once_there_is_a_new_token_a_failure_to_become_ready_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_to_become_ready_is_the_inner_services_own_error() {
     let (issuer, pool) = (Issuer::new(), Pooled::new(1, &[]));
-    issuer.gate.shut();
+    issuer.hold();
     let mut client = layer(&issuer).layer(pool.clone());
     let mut response = spawn(client.ready().await.unwrap().call(get(URL)));
     assert_pending!(response.poll());
-    issuer.asked_times(1).await;
+    issuer.wait_for_fetches(1).await;
     pool.close();
-    issuer.gate.open();
+    issuer.release();
 
     // After the wait for a token, and before it.
     let error = without_hanging(response).await.unwrap_err();

@@ -24,7 +24,9 @@ const QUOTA: &str = "x-quota";
 /// Issues a token with a header of its own.
 fn issuer() -> Issuer {
     let quota = HeaderName::from_static(QUOTA);
-    Issuer::answering([Ok(token("token-1").with_header(quota, "q".parse().unwrap()))])
+    Issuer::answering([token("token-1")
+        .with_header(quota, "q".parse().unwrap())
+        .into()])
 }
 
 fn layer_for(server: &Server, issuer: &Issuer) -> BearerAuthLayer<Issuer> {

@@ -153,7 +153,7 @@ async fn a_late_401_costs_no_fetch_and_the_request_is_sent_again_with_the_newer_
 
 #[tokio::test]
 async fn if_the_issuer_returns_the_same_token_the_caller_gets_the_401_and_why() {
-    let issuer = Issuer::answering([Ok(token("same")), Ok(token("same"))]);
+    let issuer = Issuer::answering([token("same").into(), token("same").into()]);
     let api = Api::rejecting(&["same"]);
     let client = layer(&issuer).layer(api.clone());
 
@@ -172,7 +172,7 @@ async fn if_the_issuer_returns_the_same_token_the_caller_gets_the_401_and_why() 
 #[tokio::test]
 async fn if_the_fetch_fails_the_caller_gets_the_401_and_why() {
     let failure = FetchError::denied("hunter2");
-    let issuer = Issuer::answering([Ok(token("token-1")), Err(failure.into())]);
+    let issuer = Issuer::answering([token("token-1").into(), failure.into()]);
     let api = Api::rejecting(&["token-1"]);
     let client = layer(&issuer).layer(api.clone());
 
@@ -227,7 +227,7 @@ async fn with_the_budget_spent_the_caller_gets_the_401_and_why_and_other_routes_
 
 #[tokio::test]
 async fn if_the_fetch_fails_nothing_is_sent_and_the_error_says_so() {
-    let issuer = Issuer::answering([Err(FetchError::denied("no").into())]);
+    let issuer = Issuer::answering([FetchError::denied("no").into()]);
     let api = Api::accepting();
     let client = layer(&issuer).layer(api.clone());
 
@@ -244,7 +244,7 @@ async fn if_the_fetch_fails_nothing_is_sent_and_the_error_says_so() {
 #[tokio::test]
 async fn the_reason_holds_no_secret() {
     let failure = FetchError::denied("hunter2");
-    let issuer = Issuer::answering([Ok(token("hunter2")), Err(failure.into())]);
+    let issuer = Issuer::answering([token("hunter2").into(), failure.into()]);
     let client = layer(&issuer).layer(Api::rejecting(&["hunter2"]));
 
     let response = client.oneshot(get(URL)).await.unwrap();

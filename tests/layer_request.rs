@@ -234,7 +234,7 @@ fn header<'a, B>(request: &'a Request<B>, name: &str) -> Vec<&'a str> {
 async fn extra_headers_of_layer_and_token_go_with_the_token() {
     let first = token("token-1").with_header(name("x-quota"), "of-1".parse().unwrap());
     let second = token("token-2").with_header(name("x-quota"), "of-2".parse().unwrap());
-    let issuer = Issuer::answering([Ok(first), Ok(second)]);
+    let issuer = Issuer::answering([first.into(), second.into()]);
     let api = Api::rejecting(&["token-1"]);
     let client = layer(&issuer)
         .with_header(name("x-app"), "app".parse().unwrap())
@@ -270,7 +270,7 @@ async fn extra_headers_add_up_and_the_last_of_a_name_counts() {
 #[tokio::test]
 async fn a_callers_own_value_of_an_extra_header_is_kept_and_the_token_still_goes() {
     let with_header = token("token-1").with_header(name("x-quota"), "ours".parse().unwrap());
-    let issuer = Issuer::answering([Ok(with_header)]);
+    let issuer = Issuer::answering([with_header.into()]);
     let api = Api::rejecting(&["token-1"]);
     let client = layer(&issuer)
         .with_header(name("x-app"), "ours".parse().unwrap())

@@ -119,7 +119,7 @@ async fn a_hundred_posts_at_once_are_healed_by_one_fetch_each_with_its_own_bytes
 async fn if_the_fetch_fails_the_401_can_be_read_to_its_end() {
     let server = api().await;
     let failure = FetchError::denied("no");
-    let issuer = Issuer::answering([Ok(token("token-1")), Err(failure.into())]);
+    let issuer = Issuer::answering([token("token-1").into(), failure.into()]);
     let client = layer_for(&server, &issuer).layer(http_client());
 
     let request = post(&server.url("/"), "payload");

@@ -126,7 +126,7 @@ async fn in_boxes_in_buffers_and_in_another_layer_of_its_kind() {
     );
 
     // To the one below it is the caller's own.
-    let above = Issuer::answering([Ok(token("of-above"))]);
+    let above = Issuer::answering([token("of-above").into()]);
     layer(&above).layer(client).oneshot(get(URL)).await.unwrap();
     assert_eq!(api.tokens(), ["of-above"]);
 }
@@ -191,7 +191,7 @@ async fn errors_of_the_middleware_below_can_be_downcast() {
 #[tokio::test(start_paused = true)]
 async fn a_time_limit_above_ends_the_request_and_not_the_fetch() {
     let (issuer, api) = (Issuer::new(), Api::accepting());
-    issuer.gate.shut();
+    issuer.hold();
     let layer = layer(&issuer);
     let client = ServiceBuilder::new()
         .timeout(Duration::from_secs(1))
@@ -200,7 +200,7 @@ async fn a_time_limit_above_ends_the_request_and_not_the_fetch() {
 
     let error = client.clone().oneshot(get(URL)).await.unwrap_err();
     assert!(error.is::<Elapsed>());
-    issuer.gate.open();
+    issuer.release();
     without_hanging(client.oneshot(get(URL))).await.unwrap();
 
     assert_eq!(issuer.fetches(), 1);

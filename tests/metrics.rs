@@ -11,7 +11,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 use tower::{Layer, ServiceExt};
-use tower_bearer::testing::ManualClock;
+use tower_bearer::testing::{Answer, ManualClock};
 use tower_bearer::{BearerAuthLayer, FetchError, TokenCache, token_fn};
 
 use self::layer_support::{Api, Issuer, ORIGIN, URL, get, token};
@@ -69,9 +69,9 @@ fn fetches_are_counted_by_why_and_how_they_ended() {
     let counted = counted(|| async {
         let clock = ManualClock::new();
         let failure = FetchError::unavailable("down");
-        let tokens = ["a", "b", "c", "d", "e"].map(token).map(Ok);
-        let mut answers: Vec<Result<_, tower_bearer::error::BoxError>> = tokens.into();
-        answers.push(Err(failure.into()));
+        let tokens = ["a", "b", "c", "d", "e"].map(token).map(Answer::from);
+        let mut answers: Vec<_> = tokens.into();
+        answers.push(failure.into());
         let issuer = Issuer::answering(answers);
         let layer = layer(&issuer, &clock);
         let cache = layer.cache();
@@ -115,7 +115,7 @@ fn a_fetch_is_timed_and_those_who_wait_for_it_are_counted() {
     metrics::with_local_recorder(&recorder, || {
         let clock = ManualClock::new();
         let issuer = Issuer::new();
-        issuer.gate.shut();
+        issuer.hold();
         let layer = layer(&issuer, &clock);
         let client = layer.layer(Api::accepting());
         let mut requests: Vec<_> = (0..5)
@@ -130,7 +130,7 @@ fn a_fetch_is_timed_and_those_who_wait_for_it_are_counted() {
         assert_eq!(read(&snapshotter)["waiters"], -1.0);
 
         clock.advance(Duration::from_secs(7));
-        issuer.gate.open();
+        issuer.release();
         requests
             .iter_mut()
             .for_each(|it| assert!(it.poll().is_ready()));
@@ -202,8 +202,8 @@ fn rejections_are_counted_by_what_became_of_them() {
             }
         };
         rejecting(&["token-1"], vec![], 2).await;
-        rejecting(&["a"], vec![Ok(token("a")), Ok(token("a"))], 1).await;
-        rejecting(&["a"], vec![Ok(token("a")), Err("down".into())], 1).await;
+        rejecting(&["a"], vec![Answer::token("a"), Answer::token("a")], 1).await;
+        rejecting(&["a"], vec![Answer::token("a"), Answer::error("down")], 1).await;
         // Each of two requests is rejected twice, and then there is no more to be spent.
         let all = &["token-1", "token-2", "token-3", "token-4", "token-5"];
         rejecting(all, vec![], 3).await;

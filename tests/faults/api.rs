@@ -52,7 +52,7 @@ async fn a_reset_before_or_within_the_head_is_the_clients_error_and_no_rejection
 #[tokio::test]
 async fn a_reset_within_the_body_is_the_bodys_error_and_no_rejection() {
     let scene = Scene::new();
-    let read = Gate::new(false);
+    let read = Gate::new();
     let reset = read.clone();
     scene.api.next(async move |mut conn: Conn| {
         conn.request().await?;
@@ -107,7 +107,7 @@ async fn a_401_is_healed_whatever_its_challenges() {
 async fn a_401_whose_body_never_ends_is_not_waited_for() {
     for endless in [false, true] {
         let scene = Scene::new();
-        let let_go = Gate::new(false);
+        let let_go = Gate::new();
         let gone = let_go.clone();
         scene.api.next(async move |mut conn: Conn| {
             conn.request().await?;
@@ -161,7 +161,7 @@ async fn a_401_that_comes_byte_by_byte_is_healed() {
 async fn a_401_after_which_the_connection_is_closed_is_healed_over_another() {
     for header in ["", "connection: close\r\n"] {
         let scene = Scene::new();
-        let closed = Gate::new(false);
+        let closed = Gate::new();
         let seen = closed.clone();
         scene.api.next(async move |mut conn: Conn| {
             conn.request().await?;
@@ -184,7 +184,7 @@ async fn a_401_after_which_the_connection_is_closed_is_healed_over_another() {
 /// The API sends half of a 401 and resets the connection while the token is fetched, which comes to
 /// `answer`.
 fn reset_while_the_token_is_fetched(scene: &Scene, answer: Option<Vec<u8>>) {
-    let (asked, reset) = (Gate::new(false), Gate::new(false));
+    let (asked, reset) = (Gate::new(), Gate::new());
     let (is_asked, is_reset) = (asked.clone(), reset.clone());
     scene.api.next(async move |mut conn: Conn| {
         conn.request().await?;
@@ -240,7 +240,7 @@ async fn a_401_before_the_request_was_read_to_its_end_is_healed_with_all_of_it()
     let payload: Vec<u8> = (0..LARGE).map(|i| (i % 251) as u8).collect();
     for reads_on in [false, true] {
         let scene = Scene::new();
-        let healed = Gate::new(false);
+        let healed = Gate::new();
         let wait = healed.clone();
         scene.api.next(async move |mut conn: Conn| {
             conn.head().await?;
@@ -274,7 +274,7 @@ async fn a_reset_of_the_second_send_is_the_clients_error_and_leaves_the_new_toke
 #[tokio::test]
 async fn an_api_that_hangs_holds_up_no_other_request_and_no_token() {
     let scene = Scene::new();
-    let asked = Gate::new(false);
+    let asked = Gate::new();
     let is_asked = asked.clone();
     scene.api.next(async move |mut conn: Conn| {
         conn.request().await?;

@@ -122,7 +122,7 @@ fn unauthorized(respond: &mut SendResponse<Bytes>, end: bool) -> h2::SendStream<
 #[tokio::test]
 async fn a_401_whose_stream_is_reset_while_the_token_is_fetched_is_healed_on_the_same_connection() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
-        let (asked, reset) = (Gate::new(false), Gate::new(false));
+        let (asked, reset) = (Gate::new(), Gate::new());
         let (is_asked, is_reset) = (asked.clone(), reset.clone());
         let api = Http2::new(move |_, mut respond| {
             let mut body = unauthorized(&mut respond, false);

@@ -58,7 +58,7 @@ async fn ten_mebibytes_are_not_read_on_beyond_the_first() {
             true => format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", 10 * MIB),
             false => format!("HTTP/1.1 {status}\r\ntransfer-encoding: chunked\r\n\r\nA00000\r\n"),
         };
-        let (written, ended) = (Arc::new(AtomicUsize::new(0)), Gate::new(false));
+        let (written, ended) = (Arc::new(AtomicUsize::new(0)), Gate::new());
         let (count, end) = (Arc::clone(&written), ended.clone());
         scene.tokens.next(async move |mut conn: Conn| {
             conn.request().await?;

@@ -139,7 +139,7 @@ async fn an_endpoint_that_closes_the_connection_after_each_answer_is_asked_over_
 #[tokio::test]
 async fn an_idle_connection_that_was_closed_is_not_used_again() {
     let scene = Scene::new();
-    let closed = Gate::new(false);
+    let closed = Gate::new();
     let seen = closed.clone();
     scene.tokens.next(async move |mut conn: Conn| {
         conn.request().await?;

@@ -1,9 +1,9 @@
-//! What the tests of the layer share: an issuer, an API that insists on being polled ready, and gates.
+//! What the tests of the layer share: an API that insists on being polled ready, and short forms of the test
+//! kit's parts.
 
 // Each test binary uses a part of it, and a panic here is a failed test.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,9 +16,11 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use tokio::sync::watch;
 use tower::Service;
-use tower_bearer::error::BoxError;
 use tower_bearer::rejection::{NotRetried, NotRetriedReason};
-use tower_bearer::{AccessToken, BearerAuthLayer, FetchContext, TokenProvider};
+pub(crate) use tower_bearer::testing::Gate;
+/// Issues `token-1`, `token-2` and so on, unless told otherwise.
+pub(crate) use tower_bearer::testing::ScriptedProvider as Issuer;
+use tower_bearer::{AccessToken, BearerAuthLayer};
 
 pub(crate) mod permits;
 pub(crate) mod socket;
@@ -52,83 +54,6 @@ pub(crate) fn reason<B>(response: &Response<B>) -> Option<&NotRetriedReason> {
     response.extensions().get().map(NotRetried::reason)
 }
 
-/// Lets nothing pass until it is opened.
-#[derive(Clone)]
-pub(crate) struct Gate {
-    open: Arc<watch::Sender<bool>>,
-}
-
-impl Gate {
-    pub(crate) fn new(open: bool) -> Self {
-        let open = Arc::new(watch::Sender::new(open));
-        Self { open }
-    }
-
-    pub(crate) fn open(&self) {
-        self.open.send_replace(true);
-    }
-
-    pub(crate) fn shut(&self) {
-        self.open.send_replace(false);
-    }
-
-    pub(crate) async fn pass(&self) {
-        let mut open = self.open.subscribe();
-        open.wait_for(|open| *open).await.unwrap();
-    }
-}
-
-/// Issues `token-1`, `token-2` and so on, unless told otherwise.
-#[derive(Clone)]
-pub(crate) struct Issuer {
-    asked: Arc<watch::Sender<Vec<FetchContext>>>,
-    script: Arc<Mutex<VecDeque<Result<AccessToken, BoxError>>>>,
-    pub(crate) gate: Gate,
-}
-
-impl Issuer {
-    pub(crate) fn new() -> Self {
-        Self {
-            asked: Arc::default(),
-            script: Arc::default(),
-            gate: Gate::new(true),
-        }
-    }
-
-    /// Answers so first.
-    pub(crate) fn answering(
-        answers: impl IntoIterator<Item = Result<AccessToken, BoxError>>,
-    ) -> Self {
-        let issuer = Self::new();
-        issuer.script.lock().unwrap().extend(answers);
-        issuer
-    }
-
-    pub(crate) fn fetches(&self) -> usize {
-        self.asked.borrow().len()
-    }
-
-    pub(crate) fn asked(&self) -> Vec<FetchContext> {
-        self.asked.borrow().clone()
-    }
-
-    pub(crate) async fn asked_times(&self, n: usize) {
-        let mut asked = self.asked.subscribe();
-        let asked = asked.wait_for(|asked| asked.len() == n);
-        without_hanging(asked).await.unwrap();
-    }
-}
-
-impl TokenProvider for Issuer {
-    async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
-        self.asked.send_modify(|asked| asked.push(cx));
-        let usual = token(&format!("token-{}", self.fetches()));
-        let answer = self.script.lock().unwrap().pop_front();
-        self.gate.pass().await;
-        answer.unwrap_or(Ok(usual))
-    }
-}
-
 type Answer = dyn Fn(&Parts) -> Response<String> + Send + Sync;
 
 /// The service below the layer. Panics if it is called without having been polled ready, or twice for
@@ -152,7 +77,7 @@ impl<B> Api<B> {
         Self {
             shared: Arc::new(Shared {
                 answer: Box::new(answer),
-                gate: Gate::new(true),
+                gate: open_gate(),
                 sent: Mutex::default(),
                 arrived: watch::Sender::new(0),
             }),
@@ -241,6 +166,12 @@ impl<B: Send + 'static> Service<Request<B>> for Api<B> {
             Ok(response)
         })
     }
+}
+
+pub(crate) fn open_gate() -> Gate {
+    let gate = Gate::new();
+    gate.open();
+    gate
 }
 
 /// Fails instead of waiting for ever: at once where time is paused, else after a minute.
