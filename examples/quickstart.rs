@@ -7,22 +7,26 @@
 //! Starts a token endpoint and an API on loopback, sends requests through a client that is wrapped in the
 //! layer, and tells what the two servers saw. Ends with `ok`, or says what differed and exits with 1.
 
-mod loopback;
-
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::ClientCredentials;
+use tower_bearer::testing::{Api, TokenEndpoint};
 use tower_bearer::{BearerAuth, BearerAuthLayer};
 
-use self::loopback::{Api, CLIENT_ID, CLIENT_SECRET, HttpClient, Issuer};
-
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
 type AuthClient = BearerAuth<HttpClient, ClientCredentials<HttpClient>>;
+
+const CLIENT_ID: &str = "quick-start";
+const CLIENT_SECRET: &str = "a secret: with spaces & signs";
 
 /// How many requests are in flight when the token is revoked.
 const STORM: usize = 10_000;
@@ -50,38 +54,38 @@ async fn main() -> ExitCode {
 }
 
 async fn story() -> Result<(), BoxError> {
-    let issuer = Issuer::start().await;
-    let api = Api::start(&issuer).await;
-    println!("token endpoint  {}", issuer.url());
+    // Real servers on real sockets, from the test kit.
+    let endpoint = TokenEndpoint::start().await;
+    endpoint.require_client(CLIENT_ID, CLIENT_SECRET);
+    let api = Api::start(&endpoint).await;
+    println!("token endpoint  {}", endpoint.url());
     println!("API             {}\n", api.origin());
 
     // All that it takes:
-    let provider = ClientCredentials::builder(issuer.url(), CLIENT_ID, CLIENT_SECRET)
-        .build(loopback::http1_client())?;
+    let provider = ClientCredentials::builder(endpoint.url(), CLIENT_ID, CLIENT_SECRET)
+        .build(Client::builder(TokioExecutor::new()).build_http())?;
     let layer = BearerAuthLayer::for_origin(provider, api.origin())?;
-    let client = ServiceBuilder::new()
-        .layer(layer)
-        .service(loopback::http2_client());
+    let client = ServiceBuilder::new().layer(layer).service(http2_client());
 
     println!("1. The first request fetches a token.");
-    issuer.set_expires_in(4);
+    endpoint.set_lifetime(Duration::from_secs(4));
     send(&client, &api, 0).await?;
-    tell(&issuer, &api);
-    expect("token requests", issuer.requests(), 1)?;
+    tell(&endpoint, &api);
+    expect("token requests", endpoint.requests(), 1)?;
 
     println!("2. The next hundred reuse it.");
     for number in 1..=100 {
         send(&client, &api, number).await?;
     }
-    tell(&issuer, &api);
-    expect("token requests", issuer.requests(), 1)?;
+    tell(&endpoint, &api);
+    expect("token requests", endpoint.requests(), 1)?;
     expect("accepted requests", api.accepted(), 101)?;
 
     println!("3. It lives for four seconds. Near its end it is replaced, and no request waits.");
-    issuer.set_expires_in(3600);
-    issuer.hold_answers();
+    endpoint.set_lifetime(Duration::from_secs(3600));
+    endpoint.hold();
     let waited_for_end = Instant::now();
-    while issuer.requests() < 2 {
+    while endpoint.requests() < 2 {
         send(&client, &api, 0).await?;
         if waited_for_end.elapsed() > Duration::from_secs(10) {
             return Err("the token was not replaced".into());
@@ -94,19 +98,19 @@ async fn story() -> Result<(), BoxError> {
     }
     let meanwhile = api.accepted() - before;
     let old = client.cache().cached();
-    issuer.release_answers();
+    endpoint.release();
     while client.cache().cached() == old {
         send(&client, &api, 0).await?;
     }
     println!("   {meanwhile} requests were served while the token endpoint took its time.");
-    tell(&issuer, &api);
+    tell(&endpoint, &api);
     expect("requests served meanwhile", meanwhile, MEANWHILE)?;
-    expect("token requests", issuer.requests(), 2)?;
+    expect("token requests", endpoint.requests(), 2)?;
     expect("rejected requests", api.rejected(), 0)?;
 
     println!("4. It is revoked while {STORM} requests are in flight.");
-    let (received, accepted) = (api.received(), api.accepted());
-    api.hold_requests();
+    let (received, accepted) = (api.requests(), api.accepted());
+    api.hold();
     let storm: Vec<_> = (0..STORM)
         .map(|number| {
             let request = request(&api, number);
@@ -114,19 +118,31 @@ async fn story() -> Result<(), BoxError> {
             tokio::spawn(async move { check(client.oneshot(request?).await?, number).await })
         })
         .collect();
-    api.has_received(received + STORM).await;
-    issuer.revoke_all();
-    api.release_requests();
+    api.wait_for_requests(received + STORM).await;
+    endpoint.revoke_all();
+    api.release();
     for request in storm {
         request.await??;
     }
-    tell(&issuer, &api);
-    expect("token requests", issuer.requests(), 3)?;
+    tell(&endpoint, &api);
+    expect("token requests", endpoint.requests(), 3)?;
     expect("rejected requests", api.rejected(), STORM)?;
     expect("healed requests", api.accepted() - accepted, STORM)?;
 
     println!("Every request succeeded.");
     Ok(())
+}
+
+/// A client that sends everything over one connection.
+fn http2_client() -> HttpClient {
+    let mut connector = HttpConnector::new();
+    // Head and body are written one after the other.
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        // As many as may be rejected at once: see `tower_bearer::rejection`.
+        .http2_max_concurrent_reset_streams(2 * STORM)
+        .build(connector)
 }
 
 fn request(api: &Api, number: usize) -> Result<Request<Full<Bytes>>, BoxError> {
@@ -155,10 +171,10 @@ async fn check(
     Ok(())
 }
 
-fn tell(issuer: &Issuer, api: &Api) {
+fn tell(endpoint: &TokenEndpoint, api: &Api) {
     println!(
         "   token requests: {}; API calls: {} accepted, {} rejected\n",
-        issuer.requests(),
+        endpoint.requests(),
         api.accepted(),
         api.rejected()
     );
