@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -138,8 +138,8 @@ impl Reply {
         Self::status(StatusCode::OK).with_fault(Fault::Close)
     }
 
-    /// Sends status, headers and the first half of the body, and closes the connection. Over HTTP/2, resets the
-    /// stream.
+    /// Sends status, headers, the length of the body and the first half of it, and closes the connection.
+    /// Over HTTP/2, resets the stream.
     pub fn breaking_off(self) -> Self {
         self.with_fault(Fault::BreakOff)
     }
@@ -194,7 +194,10 @@ impl Reply {
     }
 
     /// An error closes the connection.
-    pub(super) async fn into_response(self) -> Result<Response<ReplyBody>, Closed> {
+    pub(super) async fn into_response(mut self) -> Result<Response<ReplyBody>, Closed> {
+        if self.fault == Fault::BreakOff {
+            self.headers.insert(CONTENT_LENGTH, self.body.len().into());
+        }
         let body = match self.fault {
             Fault::None => never_fails(Full::new(self.body)),
             Fault::BreakOff => half_of(self.body),
