@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
 use tower_bearer::error::FetchErrorKind;
 use tower_bearer::oauth2::{ClientAuth, TokenEndpointErrorKind as Kind};
+use tower_bearer::testing::Reply;
 
 use super::server::{Server, response};
 use super::support::*;
@@ -75,12 +73,8 @@ async fn an_answer_without_end_is_read_up_to_a_limit() {
         (200, FetchErrorKind::Unavailable, Kind::TooLarge),
         (400, FetchErrorKind::Denied, Kind::Rejected),
     ] {
-        let server = Server::start(move |_| {
-            let frame = || Ok(Frame::data(Bytes::from_static(&[b' '; 16 * 1024])));
-            let body = StreamBody::new(futures_util::stream::repeat_with(frame));
-            response(status, "").map(|_| body.boxed_unsync())
-        })
-        .await;
+        let endless = Reply::from(response(status, " ")).endless();
+        let server = Server::replying(endless).await;
         let error = failure(client(&server)).await;
 
         assert_eq!((error.kind(), cause(&error).kind()), (kind, expected));

@@ -1,25 +1,13 @@
-//! A token endpoint on a loopback socket that answers as told and keeps what it was sent.
+//! A token endpoint on a loopback socket, the test kit's, that answers as told whatever it is sent.
 
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use http::{HeaderMap, Method, Response, Uri};
+use tower_bearer::testing::{ReceivedRequest, Reply, TokenEndpoint};
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = Bytes;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
@@ -30,9 +18,7 @@ pub(crate) struct Received {
 }
 
 pub(crate) struct Server {
-    address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
-    task: JoinHandle<()>,
+    endpoint: TokenEndpoint,
 }
 
 impl Server {
@@ -40,77 +26,35 @@ impl Server {
     where
         F: Fn(&Received) -> Response<Body> + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let received = Arc::<Mutex<Vec<_>>>::default();
-        let (log, answer) = (Arc::clone(&received), Arc::new(answer));
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-                let service = service_fn(move |request| {
-                    let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-                    async move {
-                        let request = receive(request).await;
-                        log.lock().unwrap().push(request.clone());
-                        Ok::<_, Infallible>(answer(&request))
-                    }
-                });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
-            }
-        });
-        Self {
-            address,
-            received,
-            task,
-        }
+        let endpoint = TokenEndpoint::start().await;
+        endpoint.answer_with(move |request| Some(answer(&Received::from(request)).into()));
+        Self { endpoint }
     }
 
     /// Answers every request with the same status and body.
     pub(crate) async fn answering(status: u16, body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        Self::start(move |_| response(status, body.clone())).await
+        Self::replying(response(status, body).into()).await
     }
 
-    /// Answers the first request with these bytes and closes the connection.
-    pub(crate) async fn sending(bytes: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"grant_type=client_credentials") {
-                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
-            }
-            stream.write_all(bytes.as_bytes()).await.unwrap();
-        });
-        Self {
-            address,
-            received: Arc::default(),
-            task,
-        }
+    pub(crate) async fn replying(reply: Reply) -> Self {
+        let endpoint = TokenEndpoint::start().await;
+        endpoint.answer_always(reply);
+        Self { endpoint }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/token", self.address)
+        self.endpoint.url()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap().clone()
+        let received = self.endpoint.received();
+        received.iter().map(Received::from).collect()
     }
 
     pub(crate) fn only_request(&self) -> Received {
         let mut received = self.received();
         assert_eq!(received.len(), 1);
         received.remove(0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -121,18 +65,18 @@ impl Received {
     }
 }
 
-async fn receive(request: Request<Incoming>) -> Received {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    Received {
-        method: parts.method,
-        uri: parts.uri,
-        headers: parts.headers,
-        form: String::from_utf8(body.into()).unwrap(),
+impl From<&ReceivedRequest> for Received {
+    fn from(request: &ReceivedRequest) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            form: request.text().to_owned(),
+        }
     }
 }
 
 pub(crate) fn response(status: u16, body: impl Into<Bytes>) -> Response<Body> {
-    let body = Full::new(body.into()).boxed_unsync();
-    Response::builder().status(status).body(body).unwrap()
+    let response = Response::builder().status(status);
+    response.body(body.into()).unwrap()
 }

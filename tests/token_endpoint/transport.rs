@@ -15,6 +15,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_bearer::error::{BoxError, FetchError, FetchErrorKind};
 use tower_bearer::oauth2::{Assertion, ClientCredentials, TokenEndpointErrorKind as Kind};
 use tower_bearer::provider::{PassThrough, TokenProviderExt};
+use tower_bearer::testing::Reply;
 use tower_bearer::{FetchContext, TokenProvider};
 
 use super::server::{Server, response};
@@ -43,15 +44,16 @@ async fn a_refused_connection_is_named_and_its_error_is_reachable() {
 
 #[tokio::test]
 async fn a_connection_lost_within_the_answer_is_a_failed_transport() {
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"hunter2";
-    let server = Server::sending(head).await;
+    let half = "{\"access_token\":\"hunter2";
+    let answer = format!("{half}{half}");
+    let server = Server::replying(Reply::from(response(200, answer)).breaking_off()).await;
     let error = failure(client(&server)).await;
 
     assert_eq!(error.kind(), FetchErrorKind::Unavailable);
     assert_eq!(cause(&error).kind(), Kind::Transport);
     assert_eq!(cause(&error).status(), Some(StatusCode::OK));
 
-    let server = Server::sending("HTTP/1.1 401 No\r\ncontent-length: 100\r\n\r\nhalf").await;
+    let server = Server::replying(Reply::from(response(401, "halfhalf")).breaking_off()).await;
     let error = failure(client(&server)).await;
 
     assert_eq!(error.kind(), FetchErrorKind::Denied);
@@ -81,7 +83,7 @@ async fn token_requests_are_marked_and_their_credential_is_sensitive() {
     let log = Arc::clone(&seen);
     let transport = service_fn(move |request: Request<Full<Bytes>>| {
         *log.lock().unwrap() = Some(request);
-        async { Ok::<_, BoxError>(response(200, TOKEN)) }
+        async { Ok::<_, BoxError>(response(200, TOKEN).map(Full::new)) }
     });
     let provider = ClientCredentials::builder("https://id.example.com/token?v=1", "me", SECRET)
         .build(transport.boxed_clone())
