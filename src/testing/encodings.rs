@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// How a secret was encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Encoding {
     Raw,
     FormUrlencoded,
     PercentEncoded,
@@ -21,7 +21,7 @@ pub(super) enum Form {
     Escaped,
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Raw => "as it is",
@@ -48,13 +48,13 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 type Text = Zeroizing<String>;
 
 /// The secret in all forms, the plainest first, each once.
-pub(super) fn forms_of(secret: &str) -> Vec<(Form, Text)> {
+pub(super) fn forms_of(secret: &str) -> Vec<(Encoding, Text)> {
     let mut forms = Forms(Vec::new());
-    forms.add(Form::Raw, secret.to_owned());
+    forms.add(Encoding::Raw, secret.to_owned());
     let urlencoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
-    forms.add_in_both_cases(Form::FormUrlencoded, &urlencoded);
+    forms.add_in_both_cases(Encoding::FormUrlencoded, &urlencoded);
     let percent = utf8_percent_encode(secret, RESERVED).to_string();
-    forms.add_in_both_cases(Form::PercentEncoded, &percent);
+    forms.add_in_both_cases(Encoding::PercentEncoded, &percent);
     // So does OAuth with the halves of `Basic` credentials, and it has base64 made of them.
     let plain: Vec<_> = forms.0.iter().map(|(_, text)| text.clone()).collect();
     if secret.len() >= LONG_ENOUGH {
@@ -70,24 +70,24 @@ pub(super) fn forms_of(secret: &str) -> Vec<(Form, Text)> {
         once.push(Zeroizing::new(text.as_bytes().escape_ascii().to_string()));
         once.extend(twice);
         for text in once {
-            forms.add(Form::Escaped, text.to_string());
+            forms.add(Encoding::Escaped, text.to_string());
         }
     }
     forms.0
 }
 
-struct Forms(Vec<(Form, Text)>);
+struct Forms(Vec<(Encoding, Text)>);
 
 impl Forms {
-    fn add(&mut self, form: Form, text: String) {
+    fn add(&mut self, encoding: Encoding, text: String) {
         let text = Zeroizing::new(text);
         if !self.0.iter().any(|(_, known)| *known == text) {
-            self.0.push((form, text));
+            self.0.push((encoding, text));
         }
     }
 
     /// RFC 3986 §2.1 leaves the case of hexadecimal digits open.
-    fn add_in_both_cases(&mut self, form: Form, encoded: &str) {
+    fn add_in_both_cases(&mut self, encoding: Encoding, encoded: &str) {
         let mut lower = String::with_capacity(encoded.len());
         let mut digits = 0;
         for character in encoded.chars() {
@@ -102,8 +102,8 @@ impl Forms {
                 character
             });
         }
-        self.add(form, encoded.to_owned());
-        self.add(form, lower);
+        self.add(encoding, encoded.to_owned());
+        self.add(encoding, lower);
     }
 
     /// What is the secret's alone of base64, at whatever of three places it begins.
@@ -118,17 +118,17 @@ impl Forms {
                 // Without the characters of which some bits are of what goes before or after it.
                 let first = (before * 8).div_ceil(6);
                 let end = bytes.len() * 8 / 6;
-                self.add(Form::Base64, encoded[first..end].to_owned());
+                self.add(Encoding::Base64, encoded[first..end].to_owned());
             }
         }
     }
 
     fn add_numbers(&mut self, secret: &[u8]) {
         let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.add(Form::Hex, hex.to_ascii_uppercase());
-        self.add(Form::Hex, hex);
+        self.add(Encoding::Hex, hex.to_ascii_uppercase());
+        self.add(Encoding::Hex, hex);
         let list = format!("{secret:?}");
-        self.add(Form::Bytes, list.trim_matches(['[', ']']).to_owned());
+        self.add(Encoding::Bytes, list.trim_matches(['[', ']']).to_owned());
     }
 }
 

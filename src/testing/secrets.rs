@@ -3,7 +3,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::encodings::{self, Form};
+use super::encodings::{self, Encoding};
 
 /// Secrets that are to be found nowhere: neither as they are nor as they may have been encoded.
 ///
@@ -42,7 +42,7 @@ pub struct Secrets {
 
 struct Secret {
     label: Option<String>,
-    forms: Vec<(Form, Zeroizing<String>)>,
+    forms: Vec<(Encoding, Zeroizing<String>)>,
 }
 
 impl Secrets {
@@ -78,11 +78,11 @@ impl Secrets {
             .iter()
             .enumerate()
             .find_map(|(position, secret)| {
-                secret.forms.iter().find_map(|(form, needle)| {
+                secret.forms.iter().find_map(|(encoding, needle)| {
                     Some(FoundSecret {
                         position,
                         label: secret.label.clone(),
-                        form: *form,
+                        encoding: *encoding,
                         offset: text.find(needle.as_str())?,
                     })
                 })
@@ -172,7 +172,7 @@ impl fmt::Debug for Secrets {
 pub struct FoundSecret {
     position: usize,
     label: Option<String>,
-    form: Form,
+    encoding: Encoding,
     offset: usize,
 }
 
@@ -199,6 +199,6 @@ impl fmt::Display for FoundSecret {
         if let Some(label) = &self.label {
             write!(f, " ({label})")?;
         }
-        write!(f, " is there, {}, at byte {}", self.form, self.offset)
+        write!(f, " is there, {}, at byte {}", self.encoding, self.offset)
     }
 }
