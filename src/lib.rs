@@ -76,7 +76,7 @@
 //! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |
 //! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |
-//! | `test-util` | [`testing`]: a clock to turn by hand |
+//! | `test-util` | [`testing`]: a scripted provider, a clock to turn by hand, a token endpoint and an API on loopback, a search for secrets in logs |
 //!
 //! [`tower::Service`]: tower_service::Service
 #![cfg_attr(docsrs, feature(doc_cfg))]
