@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use http::{HeaderName, HeaderValue};
 use tower_bearer::provider::StaticToken;
+use tower_bearer::testing::Secrets;
 use tower_bearer::{
     AccessToken, BoxTokenProvider, FetchContext, FetchError, TokenCache, TokenRequest, token_fn,
 };
@@ -15,8 +16,7 @@ const SECRET: &str = "hunter2";
 
 #[track_caller]
 fn assert_hidden(value: &dyn Debug) {
-    let text = format!("{value:?} {value:#?}");
-    assert!(!text.contains(SECRET), "{text}");
+    Secrets::new([SECRET]).assert_absent_from_debug(value);
 }
 
 fn request() -> TokenRequest {
@@ -75,7 +75,7 @@ fn a_failed_fetch_is_described_without_the_words_of_who_failed() {
         let error = now(cache.token()).unwrap_err();
 
         assert_hidden(&error);
-        assert!(!error.to_string().contains(SECRET));
+        Secrets::new([SECRET]).assert_absent_from_display(&error);
         // Who wants those words asks for them.
         let mut last: &dyn Error = &error;
         while let Some(source) = last.source() {

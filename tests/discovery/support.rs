@@ -7,6 +7,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::{BoxError, FetchError};
 use tower_bearer::oauth2::{ClientCredentials, Credential, Issuer};
+use tower_bearer::testing::Secrets;
 use tower_bearer::{AccessToken, FetchContext, TokenProvider};
 
 pub(crate) use crate::error_support::{cause, everything};
@@ -138,8 +139,7 @@ pub(crate) async fn failure(issuer: Issuer) -> FetchError {
 pub(crate) async fn failure_of(provider: &impl TokenProvider) -> FetchError {
     let error = fetch(provider).await.unwrap_err();
     let error = *error.downcast::<FetchError>().unwrap();
-    let text = everything(&error);
-    assert!(!text.contains("hunter2"), "{text}");
+    Secrets::new(["hunter2"]).assert_absent_from_error(&error);
     assert!(cause(&error).is_discovery());
     error
 }

@@ -6,6 +6,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower_bearer::error::{FetchError, FetchErrorKind};
 use tower_bearer::oauth2::TokenEndpointErrorKind;
+use tower_bearer::testing::Secrets;
 use tower_bearer::{FetchContext, TokenProvider, TokenRequest};
 
 pub(crate) use crate::error_support::{cause, everything};
@@ -47,8 +48,7 @@ pub(crate) async fn failure_for(
     request: TokenRequest,
 ) -> FetchError {
     let error = fetch(provider, request).await.unwrap_err();
-    let text = everything(&error);
-    assert!(!text.contains("hunter2"), "{text}");
+    Secrets::new(["hunter2"]).assert_absent_from_error(&error);
     error
 }
 
