@@ -27,7 +27,7 @@ use super::encodings::{self, Encoding};
 ///
 /// // "my-service:hunter2"
 /// let found = secrets.find_in("authorization: Basic bXktc2VydmljZTpodW50ZXIy").unwrap();
-/// assert_eq!(found.to_string(), "secret 0 is there, in base64, at byte 34");
+/// assert_eq!(found.to_string(), "secret 0 is there, in base64, at byte 36");
 /// let found = secrets.find_in("client_secret=p%3d1%26q%222").unwrap();
 /// assert_eq!(found.label(), Some("the admin's key"));
 /// ```
