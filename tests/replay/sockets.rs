@@ -19,6 +19,7 @@ use tower::{Layer, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::rejection::NotRetriedReason;
 use tower_bearer::replay::{ReplayBody, Streaming};
+use tower_bearer::testing;
 use tower_bearer::{BearerAuth, BearerAuthLayer};
 
 use super::layer_support::{Issuer, bearer, reason, without_hanging};
@@ -246,8 +247,8 @@ async fn without_another_token_the_caller_gets_the_whole_rejection() {
         // What it answers ends when the request ends.
         let origin = serve(version, |request| unauthorized(echo(request).into_body())).await;
         let issuer = Issuer::answering([
-            Ok(super::layer_support::token("token-1")),
-            Err("no more".into()),
+            testing::Answer::token("token-1"),
+            testing::Answer::error("no more"),
         ]);
         let client = client(version, &origin, &issuer);
         let (upload, request) = Upload::new(&origin);
@@ -296,14 +297,14 @@ async fn while_the_new_token_is_fetched_the_first_request_goes_on_and_then_ends(
         let issuer = Issuer::new();
         let client = client(version, &origin, &issuer);
         without_hanging(client.cache().token()).await.unwrap();
-        issuer.gate.shut();
+        issuer.hold();
 
         let (upload, request) = Upload::new(&origin);
         upload.send("ab");
         let response = tokio::spawn(client.oneshot(request));
-        issuer.asked_times(2).await;
+        issuer.wait_for_fetches(2).await;
         upload.send("cd");
-        issuer.gate.open();
+        issuer.release();
         let response = without_hanging(response).await.unwrap().unwrap();
         assert_eq!(response.status(), 200);
         drop(upload);
