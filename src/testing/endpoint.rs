@@ -186,6 +186,12 @@ impl TokenEndpoint {
         self.issuer.register.issued()
     }
 
+    /// Whether a token was issued and not revoked: for a server of one's own, where an
+    /// [`Api`](super::Api) will not do.
+    pub fn accepts(&self, token: &str) -> bool {
+        self.issuer.register.is_valid(token)
+    }
+
     /// How many requests arrived in full, of whatever outcome.
     pub fn requests(&self) -> usize {
         self.server.requests()

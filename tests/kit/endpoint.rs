@@ -176,4 +176,17 @@ async fn a_token_in_an_answer_that_is_no_success_was_not_issued() {
     ask(&client, &endpoint, "grant_type=a").await;
 
     assert!(endpoint.issued().is_empty());
+    assert!(!endpoint.accepts("no"));
+}
+
+#[tokio::test]
+async fn it_can_be_asked_whether_a_token_is_good() {
+    let [client, _] = clients();
+    let endpoint = TokenEndpoint::start().await;
+    ask(&client, &endpoint, "grant_type=a").await;
+
+    assert!(endpoint.accepts("token-1") && !endpoint.accepts("token-2"));
+    endpoint.revoke_all();
+    assert!(!endpoint.accepts("token-1"));
+    assert_eq!(endpoint.issued(), ["token-1"], "it was");
 }
