@@ -40,7 +40,7 @@ pub(super) trait Usual: Send + Sync + 'static {
 pub(super) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
-    tasks: Tasks,
+    _tasks: Tasks,
 }
 
 struct Shared {
@@ -84,7 +84,7 @@ impl Server {
         Self {
             address,
             shared,
-            tasks,
+            _tasks: tasks,
         }
     }
 
@@ -129,12 +129,6 @@ impl Server {
 
     pub(super) fn gate(&self) -> &Gate {
         &self.shared.gate
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.tasks.abort();
     }
 }
 
@@ -206,9 +200,10 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>, spawne
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Tasks that end with their server, those included that hyper spawns for HTTP/2.
+/// Tasks that are aborted when this is dropped, those included that hyper spawns for HTTP/2.
 #[derive(Default)]
 struct Tasks {
+    // Owned by nothing else, other than for a moment.
     set: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -223,11 +218,6 @@ impl Tasks {
         Spawner {
             set: Arc::downgrade(&self.set),
         }
-    }
-
-    fn abort(&self) {
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        set.abort_all();
     }
 }
 
