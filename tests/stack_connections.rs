@@ -170,7 +170,7 @@ async fn what_was_read_ahead_of_a_401_that_is_returned_is_its_body() {
     ] {
         let server = RawServer::start(move |_| rejection.clone());
         // There is no other token.
-        let issuer = Issuer::answering([Ok(token("token-1")), Ok(token("token-1"))]);
+        let issuer = Issuer::answering([token("token-1").into(), token("token-1").into()]);
         let http = ReadAheadLayer::up_to(AHEAD).layer(http_client());
         let layer = BearerAuthLayer::for_origin(issuer, server.origin()).unwrap();
         let request = Request::get(server.origin()).body(Full::default()).unwrap();

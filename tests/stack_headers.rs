@@ -100,7 +100,7 @@ async fn decompression_above_and_below_a_401_that_is_returned_can_be_read() {
     for (version, http) in clients() {
         let server = compressing().await;
         // There is no other token to be had.
-        let issuer = || Issuer::answering([Ok(token("token-1")), Ok(token("token-1"))]);
+        let issuer = || Issuer::answering([token("token-1").into(), token("token-1").into()]);
 
         let auth = layer_for(&server, &issuer()).layer(http.clone());
         let response: Response<DecompressionBody<Incoming>> =

@@ -160,9 +160,9 @@ async fn a_retry_that_load_shedding_below_refuses_is_an_error() {
         .layer(GlobalConcurrencyLimitLayer::new(1))
         .service(api.clone());
 
-    issuer.gate.shut();
+    issuer.hold();
     let rejected = tokio::spawn(client.clone().oneshot(get(URL)));
-    issuer.asked_times(2).await;
+    issuer.wait_for_fetches(2).await;
     // Takes the only slot, which the rejected one has given back.
     api.gate().shut();
     let mut own = get(URL);
@@ -170,7 +170,7 @@ async fn a_retry_that_load_shedding_below_refuses_is_an_error() {
     own.headers_mut().insert(AUTHORIZATION, value);
     let own = tokio::spawn(client.oneshot(own));
     api.arrived(2).await;
-    issuer.gate.open();
+    issuer.release();
 
     let error = without_hanging(rejected).await.unwrap().unwrap_err();
     assert!(error.is::<Overloaded>());
