@@ -96,7 +96,7 @@ async fn a_rejected_post_is_sent_again_as_it_was() {
 async fn if_the_fetch_fails_the_401_can_be_read_to_its_end() {
     let server = api().await;
     let failure = FetchError::denied("no");
-    let issuer = Issuer::answering([Ok(token("token-1")), Err(failure.into())]);
+    let issuer = Issuer::answering([token("token-1").into(), failure.into()]);
     let auth = layer_for(&server, &issuer).layer(client());
     let url = server.url("/items");
 
@@ -118,7 +118,7 @@ async fn if_the_fetch_fails_the_401_can_be_read_to_its_end() {
 #[tokio::test]
 async fn without_a_token_nothing_is_sent_and_the_error_says_why() {
     let server = api().await;
-    let issuer = Issuer::answering([Err(FetchError::denied("no").into())]);
+    let issuer = Issuer::answering([FetchError::denied("no").into()]);
     let auth = layer_for(&server, &issuer).layer(client());
     let request = client().get(server.url("/")).build().unwrap();
 

@@ -149,7 +149,7 @@ async fn a_rejection_that_is_returned_is_what_it_was_and_says_why() {
             .url(url());
         response.body("no").unwrap().into()
     });
-    let issuer = Issuer::answering([Ok(token("same")), Ok(token("same"))]);
+    let issuer = Issuer::answering([token("same").into(), token("same").into()]);
     let auth = layer(&issuer).layer(below.clone());
 
     let response = auth.oneshot(request()).await.unwrap();
