@@ -7,7 +7,7 @@
 //! | policy | replays |
 //! |---|---|
 //! | [`InMemory`], the default | the common bodies that are in memory anyway |
-//! | [`try_clone`] | bodies of a type that knows how to copy itself |
+//! | [`try_clone()`] | bodies of a type that knows how to copy itself |
 //! | [`Streaming`] | those of `InMemory`, and streams of up to so many bytes |
 //! | [`Never`] | nothing |
 //!

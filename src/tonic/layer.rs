@@ -180,6 +180,7 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
 
+    use bytes::Bytes;
     use http::header::AUTHORIZATION;
     use http_body::Body as _;
     use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
