@@ -195,7 +195,7 @@ async fn the_token_endpoint_may_be_asked_through_the_layer_itself() {
     let api = Api::start(&issuer).await;
     let auth = layer(&issuer, &api, &http1());
     // Of which the token endpoint is one of the origins.
-    let issuer_origin = issuer.url().strip_suffix("/oauth/token").unwrap();
+    let issuer_origin = issuer.url().strip_suffix("/token").unwrap();
     let auth = auth.allow_origin(issuer_origin).unwrap();
     let client = auth.layer(http1());
     let through = tower::service_fn(move |request: http::Request<_>| {
