@@ -27,6 +27,7 @@ pin_project! {
         hint: SizeHint,
         ended: bool,
         ending: bool,
+        hint_panics: bool,
         there: Arc<()>,
         not_sync: PhantomData<Cell<()>>,
         #[pin]
@@ -44,6 +45,8 @@ pub(crate) enum Feed {
     Ending,
     Fail(&'static str),
     Panic,
+    /// Passes an empty chunk on, and panics when it is asked how much is left.
+    PanicInHint,
     /// Blocks its reader, once it has said that it does, until there is a frame or the sender is dropped.
     Block(
         std::sync::mpsc::Sender<()>,
@@ -97,6 +100,7 @@ pub(crate) fn fed_with(hint: SizeHint) -> (Feeder, Fed) {
         hint,
         ended: false,
         ending: false,
+        hint_panics: false,
         there,
         not_sync: PhantomData,
         pinned: PhantomPinned,
@@ -135,6 +139,10 @@ impl Body for Fed {
                 Some(Err(why))
             }
             Some(Feed::Ending) => unreachable!("once"),
+            Some(Feed::PanicInHint) => {
+                *this.hint_panics = true;
+                Some(Ok(Frame::data(Bytes::new())))
+            }
             Some(Feed::Panic) => panic!("on purpose"),
             Some(Feed::Block(begun, until)) => {
                 begun.send(()).unwrap();
@@ -159,6 +167,7 @@ impl Body for Fed {
 
     #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
     fn size_hint(&self) -> SizeHint {
+        assert!(!self.hint_panics, "on purpose");
         self.hint.clone()
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http_body::{Body, SizeHint};
 
 use super::TakenOver;
-use super::shared::{Phase, PolledFrame, Read, Shared, Unread, read};
+use super::shared::{Phase, PolledFrame, Read, Shared, Unread, panicked, read};
 use crate::error::BoxError;
 
 /// The body of the first request.
@@ -31,6 +31,7 @@ enum Turn<B> {
     Keep(Option<Read>, Unread<B>),
     Wait,
     TakenOver,
+    Panicked,
     End,
 }
 
@@ -85,6 +86,7 @@ where
             }
             Turn::Wait => Poll::Pending,
             Turn::TakenOver => Poll::Ready(Some(Err(TakenOver.into()))),
+            Turn::Panicked => Poll::Ready(Some(Err(panicked()))),
             Turn::End => Poll::Ready(None),
         }
     }
@@ -105,6 +107,7 @@ fn turn<B>(shared: &Arc<Shared<B>>, cx: &Context<'_>) -> Turn<B> {
     let state = &mut *guard;
     match (state.phase, &mut state.unread) {
         (Phase::TakenOver, _) => Turn::TakenOver,
+        (_, Unread::Panicked) => Turn::Panicked,
         (Phase::Alone, unread) => {
             let unread = mem::replace(unread, Unread::Ended);
             Turn::Keep(state.held_back.take(), unread)
@@ -115,7 +118,7 @@ fn turn<B>(shared: &Arc<Shared<B>>, cx: &Context<'_>) -> Turn<B> {
             drop(before);
             Turn::Wait
         }
-        (_, Unread::Ended | Unread::Failed | Unread::BeingRead) => Turn::End,
+        (_, Unread::Ended | Unread::BeingRead) => Turn::End,
         (_, unread @ Unread::Here(_)) => match mem::replace(unread, Unread::BeingRead) {
             Unread::Here(body) => Turn::Read(Reading {
                 shared: Arc::clone(shared),
@@ -147,7 +150,8 @@ where
     /// is left of it after that.
     #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
     fn end(mut self, polled: PolledFrame, cx: &Context<'_>) -> (PolledFrame, SizeHint, bool) {
-        let body = self.body.take().expect("read once");
+        // These may panic too. It is taken out afterwards, so that it is known to be lost.
+        let body = self.body.as_ref().expect("read once");
         let ended = match polled {
             Poll::Ready(None) => true,
             Poll::Ready(Some(_)) => body.is_end_stream(),
@@ -158,24 +162,24 @@ where
             true => SizeHint::with_exact(0),
             false => body.size_hint(),
         };
+        let body = self.body.take().expect("read once");
         let waker = cx.waker().clone();
 
         let mut state = self.shared.state();
         state.hint = hint.clone();
+        if !matches!(state.unread, Unread::BeingRead) {
+            // The second body, which took it over, has been dropped meanwhile.
+            drop(state);
+            drop((body, polled));
+            return (Poll::Ready(Some(Err(TakenOver.into()))), hint, ended);
+        }
         // What is left of it is dropped here at the end, after the lock.
-        let _ended = match (&polled, ended) {
-            (Poll::Ready(Some(Err(_))), _) => {
-                state.unread = Unread::Failed;
-                Some(body)
-            }
-            (_, true) => {
-                state.unread = Unread::Ended;
-                Some(body)
-            }
-            (_, false) => {
-                state.unread = Unread::Here(body);
-                None
-            }
+        let _ended = if ended || matches!(polled, Poll::Ready(Some(Err(_)))) {
+            state.unread = Unread::Ended;
+            Some(body)
+        } else {
+            state.unread = Unread::Here(body);
+            None
         };
         let mut no_longer_recorded = None;
         let (polled, before) = match (state.phase, polled) {
@@ -219,7 +223,7 @@ impl<B> Drop for Reading<B> {
             return;
         }
         let mut state = self.shared.state();
-        state.unread = Unread::Failed;
+        state.unread = Unread::Panicked;
         if state.phase == Phase::Recording {
             state.phase = Phase::Alone;
         }

@@ -40,10 +40,9 @@ mod shared;
 
 /// Replays bodies of any type: what passes is kept, up to a limit, and the unread rest is sent after it.
 ///
-/// Nothing is delayed, read ahead or buffered up front. Chunks are kept as they are sent to the inner
-/// service, which shares those of type [`Bytes`] (small ones are copied), until there is a response
-/// that is no rejection. A body longer than the limit is sent once, as if by [`Never`](super::Never): from
-/// the chunk on that exceeds it nothing is kept. A body that [says](Body::size_hint) that it is longer is
+/// Nothing is delayed, read ahead or buffered up front. Chunks are copied as they are sent to the inner
+/// service, and the copies kept until there is a response that is no rejection. A body longer than the limit
+/// is sent once, as if by [`Never`](super::Never): from the chunk on that exceeds it nothing is kept. A body that [says](Body::size_hint) that it is longer is
 /// not kept to begin with. Those that [`InMemory`](super::InMemory) knows are replayed whatever their
 /// length.
 ///
@@ -52,6 +51,13 @@ mod shared;
 /// ([`TakenOver`]). That fails the first exchange only: over HTTP/1.1 its connection is closed, over HTTP/2 its
 /// stream is reset. While the new token is fetched the first body goes on up to the limit and pauses there;
 /// should there be no new token, it continues, and the caller gets the rejection with its body.
+///
+/// # A server that neither reads nor resets
+///
+/// hyper looks at a body again when the server takes more of it. Over HTTP/2, a server that rejects a long
+/// upload and then neither reads it nor resets its stream (RFC 9113 §8.1 lets it choose) may leave no room
+/// on the connection for the retry, which waits behind it. That is so with bodies in memory too. Put a
+/// time limit around such uploads.
 ///
 /// ```
 /// use tower_bearer::{BearerAuthLayer, replay, token_fn};
@@ -76,13 +82,17 @@ pub struct Streaming {
 impl Streaming {
     /// Keeps at most so many bytes of a request's body and trailers.
     ///
-    /// Up to as much memory is used per request under way, until its response begins.
+    /// Up to about as much memory is used per request under way, until its response begins: the copies grow
+    /// in steps.
     pub fn up_to(bytes: usize) -> Self {
         Self { limit: bytes }
     }
 
     /// Turns the [`ReplayBody`] into the type that the inner service takes, such as by
-    /// `tonic::body::Body::new` or `reqwest::Body::wrap`.
+    /// `tonic::body::Body::new`.
+    ///
+    /// Without it, over a service that takes only bodies of its own type, the compiler says that
+    /// `Service<http::Request<ReplayBody<..>>>` is not satisfied.
     ///
     /// ```
     /// use bytes::Bytes;

@@ -5,11 +5,13 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 
-/// Chunks shorter than this are copied: they may be small parts of something large, and a `Bytes` each
-/// costs more.
+/// Chunks shorter than this are joined, since a `Bytes` each costs more.
 const SMALL: usize = 512;
 
-/// The frames that have passed.
+/// Copies of the frames that have passed.
+///
+/// Not shares of them: a chunk may be a small part of something large, such as a read buffer, which a share
+/// would keep from being freed.
 #[derive(Default)]
 pub(super) struct Recorded {
     chunks: VecDeque<Bytes>,
@@ -35,7 +37,7 @@ impl Recorded {
                 self.tail.extend_from_slice(data);
             } else {
                 self.flush();
-                self.chunks.push_back(data.clone());
+                self.chunks.push_back(Bytes::copy_from_slice(data));
             }
         } else if let Some(trailers) = frame.trailers_ref() {
             self.trailers = Some(trailers.clone());

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
-use super::shared::{PolledFrame, Shared, Unread, read};
+use super::shared::{PolledFrame, Shared, Unread, panicked, read};
 use crate::error::BoxError;
 
 /// The body of the second request.
@@ -51,7 +51,7 @@ where
         drop(state);
         match unread {
             Unread::Here(body) => read(self.own.insert(body).as_mut(), cx),
-            Unread::Failed => Poll::Ready(Some(Err("the request's body has failed".into()))),
+            Unread::Panicked => Poll::Ready(Some(Err(panicked()))),
             Unread::Ended | Unread::BeingRead => Poll::Ready(None),
         }
     }
@@ -96,11 +96,8 @@ where
 impl<B> Drop for Second<B> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        // The first body may be kept for long.
-        let unread = match state.unread {
-            Unread::BeingRead => None,
-            _ => Some(mem::replace(&mut state.unread, Unread::Ended)),
-        };
+        // The first body may be kept for long. If it reads just now, it sees this afterwards.
+        let unread = mem::replace(&mut state.unread, Unread::Ended);
         let rest = (mem::take(&mut state.recorded), state.held_back.take());
         drop(state);
         drop((unread, rest));

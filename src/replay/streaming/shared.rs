@@ -49,9 +49,9 @@ pub(super) enum Unread<B> {
     Here(Pin<Box<B>>),
     /// The first body is reading it just now.
     BeingRead,
+    /// Also if it has failed, or if nobody will read it any more.
     Ended,
-    /// It has failed or panicked, and there is no more of it.
-    Failed,
+    Panicked,
 }
 
 impl<B> Shared<B> {
@@ -70,4 +70,9 @@ where
         let frame = read?.map_err(Into::into);
         Some(frame.map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))))
     })
+}
+
+/// What is read of a body that has panicked, lest it look complete.
+pub(super) fn panicked() -> BoxError {
+    "the request's body has panicked".into()
 }
