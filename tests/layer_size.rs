@@ -9,7 +9,7 @@ use tower_bearer::TokenCache;
 use tower_bearer::future::ResponseFuture;
 use tower_bearer::replay::{Never, Replay, ReplayBody, Streaming};
 
-use self::layer_support::{Issuer, URL, get, layer};
+use self::layer_support::{Issuer, URL, get, layer, token};
 
 mod layer_support;
 
@@ -70,6 +70,7 @@ fn the_futures_of_a_cache_fit_where_they_are_awaited() {
     let sizes = [
         size_of_val(&cache.token()),
         size_of_val(&cache.refresh()),
+        size_of_val(&cache.replacement_for(&token("abc"))),
         size_of_val(&cache.close()),
     ];
 

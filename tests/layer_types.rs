@@ -26,7 +26,7 @@ use tower_bearer::{
 };
 
 use self::layer_support::socket::HttpClient;
-use self::layer_support::{Issuer, URL, get, layer};
+use self::layer_support::{Issuer, URL, get, layer, token};
 
 mod layer_support;
 
@@ -136,6 +136,7 @@ fn the_futures_of_a_cache_can_be_spawned() {
     let cache = TokenCache::new(Issuer::new());
     is_send(cache.token());
     is_send(cache.refresh());
+    is_send(cache.replacement_for(&token("abc")));
     is_send(cache.close());
     let boxed = TokenCache::new(BoxTokenProvider::new(Issuer::new()));
     is_send(boxed.token());

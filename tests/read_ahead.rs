@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,8 +34,9 @@ impl Body for Written {
         self.frames.poll_recv(cx)
     }
 
+    #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
     fn size_hint(&self) -> SizeHint {
-        self.says
+        self.says.clone()
     }
 }
 
@@ -83,6 +84,22 @@ where
                 String::from_utf8(data.to_vec()).unwrap()
             }))),
         }
+    }
+}
+
+/// Writes a byte each time, a little later than it is asked, and never ends.
+struct Trickle {
+    pause: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Body for Trickle {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        ready!(self.pause.as_mut().poll(cx));
+        self.pause = Box::pin(tokio::time::sleep(Duration::from_millis(20)));
+        Poll::Ready(Some(data("")))
     }
 }
 
@@ -151,14 +168,15 @@ fn of_a_long_body_the_rest_follows_and_no_more_than_a_chunk_over_the_limit_is_ke
 #[test]
 fn a_body_of_nothing_but_empty_chunks_is_given_up() {
     let (writer, body) = written();
-    for _ in 0..20 {
+    // As many as are read.
+    for _ in 0..256 {
         writer.send(data("")).unwrap();
     }
     let mut response = task::spawn(ahead(401, body));
 
     let mut response = assert_ready!(response.poll());
     assert_eq!(response.body().size_hint().lower(), 0);
-    assert_eq!(at_hand(response.body_mut()).len(), 20);
+    assert_eq!(at_hand(response.body_mut()).len(), 256);
 }
 
 #[test]
@@ -180,8 +198,9 @@ async fn what_comes_late_is_not_waited_for_and_follows() {
     let (writer, body) = written();
     writer.send(data("soon, ")).unwrap();
 
-    // The body is at its end only after this.
-    let response = timeout(Duration::from_secs(60), ahead(401, body)).await;
+    // The body is at its end only after this. Patience is longer than the limit, and shorter than what
+    // would be waiting.
+    let response = timeout(Duration::from_secs(10), ahead(401, body)).await;
 
     let mut response = response.expect("hangs");
     writer.send(data("late")).unwrap();
@@ -190,6 +209,14 @@ async fn what_comes_late_is_not_waited_for_and_follows() {
         at_hand(response.body_mut()),
         [text("soon, "), text("late"), None]
     );
+}
+
+#[tokio::test]
+async fn what_comes_little_by_little_is_not_waited_for_all_the_longer() {
+    let pause = Box::pin(tokio::time::sleep(Duration::ZERO));
+    // 256 of these, which is as many as are read, take five seconds.
+    let response = timeout(Duration::from_secs(4), ahead(401, Trickle { pause })).await;
+    response.expect("waits on");
 }
 
 #[test]

@@ -211,7 +211,8 @@ impl<P: TokenProvider> TokenCache<P> {
     ///
     /// What a layer does after a 401, for clients with a transport of their own. Does what
     /// [`invalidate`](Self::invalidate) does, and waits for another token. That is the newer one, without
-    /// any fetch, if `rejected` has been replaced already.
+    /// any fetch, if `rejected` has been replaced already; and so it is for a token that is not of this
+    /// handle.
     ///
     /// The caller sees to the rest: that the response is a
     /// [rejection](crate::rejection::unauthorized), that it came from the server that the token was meant
@@ -254,7 +255,8 @@ impl<P: TokenProvider> TokenCache<P> {
     ///
     /// If there is no other token to be had now: the issuer returned the same one, the fetch failed or had
     /// failed and the pause is not over, or rejections have caused
-    /// [too many fetches](self#rejections) of late. `rejected` is in use again then, unless it has expired.
+    /// [too many fetches](self#rejections) of late. If `rejected` was the current token it is in use again
+    /// then, unless it has expired.
     ///
     /// # Cancel safety
     ///

@@ -50,6 +50,10 @@ pin_project! {
     ///
     /// Dropping it cancels the request, as it does with the inner service. It does not cancel a token
     /// fetch that the request started or waits for.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it has returned its response.
     pub struct ResponseFuture<S, P, R, B>
     where
         S: Service<Request<R::Body>>,

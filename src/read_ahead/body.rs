@@ -8,11 +8,14 @@ use http_body::{Body, Frame, SizeHint};
 
 type FrameOf<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
 
+/// A frame of a byte takes a hundred to keep, and one may be empty.
+const MAX_FRAMES: usize = 256;
+
 /// The body of a response from [`ReadAhead`](super::ReadAhead): what was read of it, and then the rest.
 pub struct ReadAheadBody<B: Body> {
     read: VecDeque<FrameOf<B>>,
-    /// On reading ahead: bytes, and one for each frame that has none, lest there be no end of these.
-    spent: usize,
+    /// How much data was read ahead.
+    length: usize,
     /// `None` when its end has been read.
     rest: Option<B>,
 }
@@ -21,22 +24,22 @@ impl<B: Body> ReadAheadBody<B> {
     pub(super) fn new(body: B) -> Self {
         Self {
             read: VecDeque::new(),
-            spent: 0,
+            length: 0,
             rest: Some(body),
         }
     }
 
-    /// Reads until the body is at its end or more than `limit` bytes have been read.
+    /// Reads until the body is at its end, or more than `limit` bytes or very many frames have been read.
     pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<()>
     where
         B: Unpin,
     {
-        while self.spent <= limit {
+        while self.length <= limit && self.read.len() < MAX_FRAMES {
             let Some(frame) = ready!(self.poll_rest(cx)) else {
                 break;
             };
             let length = frame.as_ref().map_or(0, length_of);
-            self.spent = self.spent.saturating_add(length.max(1));
+            self.length = self.length.saturating_add(length);
             self.read.push_back(frame);
         }
         Poll::Ready(())

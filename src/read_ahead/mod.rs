@@ -4,7 +4,8 @@
 //! connection can be used again once the whole body has been read. Of one that is dropped, hyper 1 reads
 //! what one read gives: all of a body whose length is stated and that came with its head, up to about
 //! 7 KiB; never all of a chunked one, however short. If that is not the end it closes the connection, and
-//! the retry opens another. Over HTTP/2 it resets the stream, and the connection stays.
+//! the retry opens another. Over HTTP/2 it resets the stream, and the connection stays: there is nothing to
+//! gain there.
 //!
 //! Where rejections are chunked or long and connections are dear, put a [`ReadAheadLayer`] below the
 //! layer, directly above the client:
@@ -51,8 +52,10 @@ const TIME_LIMIT: Duration = Duration::from_millis(100);
 
 /// Reads the bodies of responses with a status from 400 to 499 before it passes them on.
 ///
-/// They are passed on with what was read, and nothing is lost: if a body is longer, or takes longer than a
-/// tenth of a second, the rest follows as the caller reads it. All other responses pass as they come.
+/// They are passed on with what was read, and nothing is lost: if a body is longer, or is waited for for
+/// more than a tenth of a second, the rest follows as the caller reads it. All other responses pass as they
+/// come, also those with another status that a [predicate](crate::BearerAuthLayer::with_rejection) takes for
+/// rejections.
 ///
 /// The type of the response's body changes to [`ReadAheadBody`].
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +65,7 @@ pub struct ReadAheadLayer {
 
 impl ReadAheadLayer {
     /// Reads so many bytes of a body and up to one chunk more; none if the body [says](Body::size_hint) that
-    /// it is longer.
+    /// it is longer. Nor are more than 256 chunks read.
     pub fn up_to(bytes: usize) -> Self {
         Self { limit: bytes }
     }
@@ -113,6 +116,10 @@ pin_project! {
     /// # Cancel safety
     ///
     /// Dropping it cancels the request, as it does with the inner service.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it has returned its response.
     pub struct ResponseFuture<F, B: Body> {
         #[pin]
         state: State<F, B>,

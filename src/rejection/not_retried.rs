@@ -16,8 +16,9 @@ pub struct NotRetried {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotRetriedReason {
-    /// The body is of a kind that cannot be sent twice, or replaying is switched off. The token was
-    /// dropped, so that the next request gets a new one.
+    /// The body is of a kind that cannot be sent twice, it was longer than
+    /// [`Streaming`](crate::replay::Streaming) was told to keep or failed on its way, or replaying is switched
+    /// off. The token was dropped, so that the next request gets a new one.
     BodyNotReplayable,
     /// The issuer returned the same token again.
     SameToken,

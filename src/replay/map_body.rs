@@ -21,7 +21,6 @@ impl<R, F> MapBody<R, F> {
 }
 
 /// What the other policy keeps, and how its body is turned into another.
-#[derive(Debug)]
 pub struct MapKept<K, F> {
     kept: K,
     map: F,
@@ -62,5 +61,11 @@ impl<R: fmt::Debug, F> fmt::Debug for MapBody<R, F> {
         f.debug_struct("MapBody")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+impl<K, F> fmt::Debug for MapKept<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapKept").finish_non_exhaustive()
     }
 }
