@@ -278,9 +278,14 @@ async fn while_the_new_token_is_fetched_the_first_request_goes_on_and_then_ends(
             log.lock().unwrap().push(read);
             tokio::spawn(async move {
                 let mut body = request.into_body();
-                while let Some(frame) = body.frame().await {
-                    let read = frame.map(|frame| frame.into_data().unwrap());
-                    let _ = reads.send(read.map_err(|_| "failed"));
+                let mut read = Ok(Bytes::new());
+                while read.is_ok() {
+                    read = match body.frame().await {
+                        Some(Ok(frame)) => Ok(frame.into_data().unwrap()),
+                        Some(Err(_)) => Err("failed"),
+                        None => Err("ended"),
+                    };
+                    let _ = reads.send(read.clone());
                 }
             });
             unauthorized(text("no"))
