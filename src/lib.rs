@@ -38,6 +38,8 @@
 //! # client().unwrap();
 //! ```
 //!
+//! (With a connector that speaks TLS, such as that of `hyper-rustls`.)
+//!
 //! # Guarantees
 //!
 //! - **One fetch.** Any number of concurrent callers that need the same token cause one call of the
