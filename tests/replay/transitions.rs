@@ -312,15 +312,15 @@ fn a_body_that_panics_while_it_is_offered_fails_when_it_is_sent_again() {
     second.read().expect("as if complete").unwrap_err();
 }
 
-/// Has the body read on another thread, which is left within until there is a frame or the sender is
-/// dropped.
-fn read_elsewhere(
-    feeder: &Feeder,
-    mut first: Reader,
-) -> (
+/// Sends what is read on another thread, and what came of that.
+type Elsewhere = (
     mpsc::Sender<Frame<Bytes>>,
     thread::JoinHandle<(Reader, Poll<Read>)>,
-) {
+);
+
+/// Has the body read on another thread, which is left within until there is a frame or the sender is
+/// dropped.
+fn read_elsewhere(feeder: &Feeder, mut first: Reader) -> Elsewhere {
     let (begun, has_begun) = mpsc::channel();
     let (until, end) = mpsc::channel();
     feeder.feed(Feed::Block(begun, end));
