@@ -62,7 +62,7 @@ use crate::service::BearerAuth;
 /// redirect which is followed *above* this layer leaks nothing. What happens *below* it is out of its
 /// sight: switch off redirects in the client below, and put `tower_http::follow_redirect` above instead.
 pub struct BearerAuthLayer<P, R = InMemory> {
-    config: Arc<Config<P>>,
+    pub(crate) config: Arc<Config<P>>,
     replay: R,
 }
 

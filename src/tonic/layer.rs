@@ -31,8 +31,9 @@ impl<P, R> BearerAuthLayer<P, R> {
     /// Makes a layer for a `tonic` channel of this one. See [`tonic`](mod@crate::tonic).
     ///
     /// It also sends tokens [with relative URIs](Self::with_relative_uris), takes `UNAUTHENTICATED` for a
-    /// [rejection](grpc_unauthenticated), and keeps [up to](Streaming::up_to) `replay_up_to` bytes of a
-    /// request's messages for the retry. What has been set of the last two before is replaced.
+    /// [rejection](grpc_unauthenticated) unless [told](Self::with_rejection) before what is one, and keeps
+    /// [up to](Streaming::up_to) `replay_up_to` bytes of a request's messages for the retry, in place of any
+    /// [policy](Self::with_replay) that was set before.
     ///
     /// # Security
     ///
@@ -40,10 +41,12 @@ impl<P, R> BearerAuthLayer<P, R> {
     /// text as the layer's origin, which may be plain `http` only over loopback.
     #[must_use]
     pub fn into_grpc(self, replay_up_to: usize) -> GrpcAuthLayer<P> {
-        let auth = self
-            .with_relative_uris()
-            .with_rejection(grpc_unauthenticated)
-            .with_replay(Streaming::up_to(replay_up_to).map_body(Body::new as fn(_) -> _));
+        let auth = match self.config.is_rejection {
+            None => self.with_rejection(grpc_unauthenticated),
+            Some(_) => self,
+        };
+        let replay = Streaming::up_to(replay_up_to).map_body(Body::new as fn(_) -> _);
+        let auth = auth.with_relative_uris().with_replay(replay);
         GrpcAuthLayer { auth }
     }
 }
@@ -187,7 +190,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
-    use crate::provider::token_fn;
+    use crate::provider::{BoxTokenProvider, token_fn};
     use crate::token::AccessToken;
 
     #[tokio::test]
@@ -228,5 +231,41 @@ mod tests {
                 ("Bearer second".parse().unwrap(), None, hello),
             ]
         );
+    }
+
+    /// The codes of responses that are sent again, by a layer whose predicate was set before.
+    async fn healed(
+        set: impl Fn(BearerAuthLayer<BoxTokenProvider>) -> BearerAuthLayer<BoxTokenProvider>,
+    ) -> Vec<&'static str> {
+        let mut healed = Vec::new();
+        for rejection in ["16", "7"] {
+            let provider = BoxTokenProvider::new(token_fn(|cx| async move {
+                let first = cx.rejected_token().is_none();
+                Ok(AccessToken::new(if first { "first" } else { "second" })?)
+            }));
+            let auth = BearerAuthLayer::for_origin(provider, "https://api.example.com").unwrap();
+            let auth = set(auth).into_grpc(5);
+            let channel = service_fn(move |request: Request<Body>| async move {
+                let rejects = request.headers()[AUTHORIZATION] == "Bearer first";
+                let status = if rejects { rejection } else { "0" };
+                let response = Response::builder().header("grpc-status", status);
+                Ok::<_, Infallible>(response.body(()).unwrap())
+            });
+            let request = Request::new(Body::empty());
+            let response = auth.layer(channel).oneshot(request).await.unwrap();
+            if response.headers()["grpc-status"] == "0" {
+                healed.push(rejection);
+            }
+        }
+        healed
+    }
+
+    #[tokio::test]
+    async fn a_predicate_that_was_set_before_is_kept() {
+        assert_eq!(healed(|layer| layer).await, ["16"]);
+        let set = |layer: BearerAuthLayer<_>| {
+            layer.with_rejection(|_, headers| headers["grpc-status"] == "7")
+        };
+        assert_eq!(healed(set).await, ["7"]);
     }
 }
