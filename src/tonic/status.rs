@@ -2,11 +2,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use crate::error::{BoxError, FetchError, FetchErrorKind, MissingTokenRequest, OriginNotAllowed};
 use crate::rejection::NotRetried;
+
+const DETAILS: &str = "grpc-status-details-bin";
 
 /// Makes a status of a rejection that was not sent again, and of an error.
 pub(super) fn explain<B>(result: Result<Response<B>, BoxError>) -> Result<Response<B>, Status> {
@@ -23,11 +25,16 @@ pub(super) fn explain<B>(result: Result<Response<B>, BoxError>) -> Result<Respon
 
 /// What `tonic` would make of it.
 fn rejection<B>(response: &Response<B>) -> Option<Status> {
-    match Status::from_header_map(response.headers()) {
+    let mut metadata = MetadataMap::from_headers(response.headers().clone());
+    // At which `tonic` would panic.
+    let details = metadata.get_bin(DETAILS).map(MetadataValue::to_bytes);
+    if matches!(details, Some(Err(_))) {
+        metadata.remove_bin(DETAILS);
+    }
+    match Status::from_header_map(metadata.as_ref()) {
         Some(status) => (status.code() != Code::Ok).then_some(status),
         // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
         None => (response.status() == StatusCode::UNAUTHORIZED).then(|| {
-            let metadata = MetadataMap::from_headers(response.headers().clone());
             let message = "the server answered with HTTP's status 401";
             Status::with_metadata(Code::Unauthenticated, message, metadata)
         }),
@@ -250,6 +257,24 @@ mod tests {
         assert_eq!(status.details(), b"abc");
         assert_eq!(status.metadata().get("shard").unwrap(), "7");
         assert!(has_reason(&status));
+    }
+
+    #[test]
+    fn details_that_are_not_base64_are_left_out() {
+        for (sent, details) in [("YQ,YQ", ""), ("?", ""), ("YQ", "a"), ("YQ==", "a")] {
+            let response = Response::builder()
+                .header("grpc-status", "16")
+                .header("grpc-message", "who?")
+                .header("grpc-status-details-bin", sent);
+            let status = not_retried(response).unwrap_err();
+            assert_eq!(
+                (status.code(), status.message()),
+                (Code::Unauthenticated, "who?")
+            );
+            assert_eq!(status.details(), details.as_bytes(), "{sent}");
+            assert!(!status.metadata().contains_key("grpc-status-details-bin"));
+            assert!(has_reason(&status));
+        }
     }
 
     #[test]
