@@ -91,10 +91,11 @@ impl<P> fmt::Debug for GrpcAuthLayer<P> {
 
 /// A [`BearerAuth`] around a `tonic` channel, whose errors are a [`Status`].
 ///
-/// Errors of the layer and of the channel become one by [`into_status`]. A rejection that was not sent again
-/// becomes the status that `tonic` would make of it, with its code, message, details and metadata, and
-/// with the [`NotRetried`] as its [source](Error::source), which would be lost with the extensions of the
-/// response:
+/// Errors of the layer and of the channel become one by [`into_status`]. HTTP's 401 without a `grpc-status`,
+/// which is a proxy's, becomes `UNAUTHENTICATED`, with its headers as the metadata. A rejection with one
+/// that was not sent again becomes the status that `tonic` would make of it, with its code, message, details
+/// and metadata. In both, the [`NotRetried`] is the [source](Error::source) if there is one, which would
+/// be lost with the extensions of the response:
 ///
 /// ```
 /// use tonic::Status;

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
@@ -10,35 +10,46 @@ use crate::rejection::NotRetried;
 
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Makes a status of a rejection that was not sent again, and of an error.
+/// Makes a status of an error, of a rejection that was not sent again, and of an answer of a proxy's.
 pub(super) fn explain<B>(result: Result<Response<B>, BoxError>) -> Result<Response<B>, Status> {
     let response = result.map_err(into_status)?;
-    let Some(reason) = response.extensions().get::<NotRetried>() else {
+    let reason = response.extensions().get::<NotRetried>();
+    let is_of_grpc = response.headers().contains_key("grpc-status");
+    let status = match reason {
+        Some(_) if is_of_grpc => of_grpc(response.headers()),
+        _ if !is_of_grpc && response.status() == StatusCode::UNAUTHORIZED => {
+            Some(of_proxy(response.headers()))
+        }
+        _ => None,
+    };
+    let Some(mut status) = status else {
         return Ok(response);
     };
-    let Some(mut status) = rejection(&response) else {
-        return Ok(response);
-    };
-    status.set_source(Arc::new(reason.clone()));
+    if let Some(reason) = reason {
+        status.set_source(Arc::new(reason.clone()));
+    }
     Err(status)
 }
 
 /// What `tonic` would make of it.
-fn rejection<B>(response: &Response<B>) -> Option<Status> {
-    let mut metadata = MetadataMap::from_headers(response.headers().clone());
+fn of_grpc(headers: &HeaderMap) -> Option<Status> {
+    let mut metadata = MetadataMap::from_headers(headers.clone());
     // At which `tonic` would panic.
     let details = metadata.get_bin(DETAILS).map(MetadataValue::to_bytes);
     if matches!(details, Some(Err(_))) {
         metadata.remove_bin(DETAILS);
     }
-    match Status::from_header_map(metadata.as_ref()) {
-        Some(status) => (status.code() != Code::Ok).then_some(status),
-        // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-        None => (response.status() == StatusCode::UNAUTHORIZED).then(|| {
-            let message = "the server answered with HTTP's status 401";
-            Status::with_metadata(Code::Unauthenticated, message, metadata)
-        }),
-    }
+    let status = Status::from_header_map(metadata.as_ref())?;
+    (status.code() != Code::Ok).then_some(status)
+}
+
+/// For `tonic`, what it is depends on the body.
+///
+/// See <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>.
+fn of_proxy(headers: &HeaderMap) -> Status {
+    let metadata = MetadataMap::from_headers(headers.clone());
+    let message = "the server answered with HTTP's status 401";
+    Status::with_metadata(Code::Unauthenticated, message, metadata)
 }
 
 /// Makes a [`Status`] of an error of [`BearerAuth`], as [`GrpcAuth`] does.
@@ -287,14 +298,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_to_tonic_stays_a_response() {
+    fn a_401_of_a_proxy_is_unauthenticated_whether_or_not_there_is_a_reason() {
+        let challenge = "Bearer error=\"insufficient_scope\"";
+        let response = Response::builder().status(401);
+        let response = response.header("www-authenticate", challenge);
+        let status = explain(Ok(response.body(()).unwrap())).unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert_eq!(
+            status.metadata().get("www-authenticate").unwrap(),
+            challenge
+        );
+        assert!(status.source().is_none());
+    }
+
+    #[test]
+    fn what_tonic_understands_stays_a_response() {
         for response in [
             Response::builder().status(419),
             Response::builder().header("grpc-status", "0"),
+            Response::builder().status(401).header("grpc-status", "0"),
         ] {
             assert!(not_retried(response).is_ok());
         }
-        let response = Response::builder().header("grpc-status", "16");
-        assert!(explain(Ok(response.body(()).unwrap())).is_ok());
+        for response in [
+            Response::builder().header("grpc-status", "16"),
+            Response::builder().status(401).header("grpc-status", "16"),
+            Response::builder().status(403),
+        ] {
+            assert!(explain(Ok(response.body(()).unwrap())).is_ok());
+        }
     }
 }

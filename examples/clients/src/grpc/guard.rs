@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use http::header::WWW_AUTHENTICATE;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -61,7 +63,8 @@ impl Seen {
             true => Response::builder()
                 .status(StatusCode::UNAUTHORIZED)
                 .header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
-                .body(Body::empty())
+                .header(CONTENT_TYPE, "text/html")
+                .body(Body::new(Full::new(Bytes::from("<h1>Unauthorized</h1>"))))
                 .expect("valid response"),
         })
     }

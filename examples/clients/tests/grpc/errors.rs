@@ -7,6 +7,7 @@ use tower::Layer;
 use tower_bearer::oauth2::ClientCredentials;
 use tower_bearer::rejection::NotRetriedReason;
 use tower_bearer::{BearerAuthLayer, FetchError, FetchErrorKind};
+use tower_bearer_clients::grpc::Server;
 use tower_bearer_clients::grpc::echo::echo_client::EchoClient;
 use tower_bearer_clients::loopback::{CLIENT_ID, CLIENT_SECRET, http1_client};
 
@@ -179,6 +180,25 @@ async fn a_401_of_a_proxy_that_cannot_be_healed_says_why_too() {
     assert!(matches!(reason, Some(NotRetriedReason::BodyNotReplayable)));
     let challenge = status.metadata().get("www-authenticate").unwrap();
     assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+}
+
+#[tokio::test]
+async fn a_proxy_that_rejects_twice_is_unauthenticated_too_whatever_its_page() {
+    let site = Site::start().await;
+    let server = Server::start(|_| false).await;
+    server.put_behind_proxy();
+    let channel = tonic::transport::Endpoint::from_shared(server.origin());
+    let mut client = client(site.layer(), channel.unwrap().connect_lazy());
+
+    let status = without_hanging(client.say(words("hello")))
+        .await
+        .unwrap_err();
+
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    assert!(not_retried(&status).is_none());
+    let challenge = status.metadata().get("www-authenticate").unwrap();
+    assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+    assert_eq!((server.received(), site.issuer.requests()), (2, 2));
 }
 
 #[tokio::test]
