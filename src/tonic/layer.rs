@@ -24,8 +24,8 @@ use crate::rejection::grpc_unauthenticated;
 use crate::replay::{MapBody, ReplayBody, Streaming};
 use crate::service::BearerAuth;
 
-/// How the calls of a `tonic` client are kept for the retry.
-pub type GrpcReplay = MapBody<Streaming, fn(ReplayBody<Body>) -> Body>;
+/// How calls are kept for the retry.
+type GrpcReplay = MapBody<Streaming, fn(ReplayBody<Body>) -> Body>;
 
 impl<P, R> BearerAuthLayer<P, R> {
     /// Makes a layer for a `tonic` channel of this one. See [`tonic`](mod@crate::tonic).
@@ -128,7 +128,7 @@ where
     // Nor only to tell more: in a box whose error is a `BoxError`, no call of a generated client is `Send`
     // as the compiler sees it (https://github.com/rust-lang/rust/issues/64552).
     type Error = Status;
-    type Future = GrpcFuture<ResponseFuture<S, P, GrpcReplay, Body>>;
+    type Future = GrpcFuture<S, P>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         self.auth.poll_ready(cx).map_err(into_status)
@@ -158,24 +158,53 @@ impl<S: fmt::Debug, P> fmt::Debug for GrpcAuth<S, P> {
 pin_project! {
     /// Response future of [`GrpcAuth`].
     ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tonic::body::Body;
+    /// use tower::Service;
+    /// use tower_bearer::TokenProvider;
+    /// use tower_bearer::error::BoxError;
+    /// use tower_bearer::tonic::{GrpcAuth, GrpcFuture};
+    ///
+    /// fn begin<S, P>(client: &mut GrpcAuth<S, P>, request: Request<Body>) -> GrpcFuture<S, P>
+    /// where
+    ///     S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone,
+    ///     P: TokenProvider,
+    /// {
+    ///     client.call(request)
+    /// }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// As that of [`ResponseFuture`].
-    #[derive(Debug)]
-    pub struct GrpcFuture<F> {
+    pub struct GrpcFuture<S, P>
+    where
+        S: Service<Request<Body>>,
+    {
         #[pin]
-        response: F,
+        response: ResponseFuture<S, P, GrpcReplay, Body>,
     }
 }
 
-impl<F, B> Future for GrpcFuture<F>
+impl<S, P, B> Future for GrpcFuture<S, P>
 where
-    F: Future<Output = Result<Response<B>, BoxError>>,
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Clone,
+    P: TokenProvider,
 {
     type Output = Result<Response<B>, Status>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().response.poll(cx).map(explain)
+    }
+}
+
+impl<S, P> fmt::Debug for GrpcFuture<S, P>
+where
+    S: Service<Request<Body>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcFuture").finish_non_exhaustive()
     }
 }
 

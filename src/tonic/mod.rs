@@ -87,5 +87,5 @@
 mod layer;
 mod status;
 
-pub use self::layer::{GrpcAuth, GrpcAuthLayer, GrpcFuture, GrpcReplay};
+pub use self::layer::{GrpcAuth, GrpcAuthLayer, GrpcFuture};
 pub use self::status::into_status;
