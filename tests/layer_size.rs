@@ -63,6 +63,27 @@ fn with_streaming_it_is_as_large_as_when_the_body_is_in_memory() {
     );
 }
 
+#[cfg(feature = "tonic")]
+#[test]
+fn that_of_a_channel_is_as_large_as_with_streaming() {
+    use tonic::body::Body;
+    use tower_bearer::tonic::GrpcFuture;
+
+    fn of_channel<S: Service<Request<Body>>>(_: &GrpcFuture<S, Issuer>) -> usize {
+        size_of::<GrpcFuture<S, Issuer>>() - size_of::<S::Future>()
+    }
+
+    let channel = || service_fn(|_: Request<Body>| -> Answer { pending() });
+    let layer = layer(&Issuer::new());
+    let request = || get(URL).map(Body::new);
+    let replay = Streaming::up_to(64).map_body(Body::new as fn(_) -> _);
+    let streaming = layer.clone().with_replay(replay);
+    let streaming = streaming.layer(channel()).call(request());
+    let grpc = layer.into_grpc(64).layer(channel()).call(request());
+
+    assert_eq!(of_channel(&grpc), overhead(&streaming));
+}
+
 /// Up to the fetch itself, which is boxed.
 #[test]
 fn the_futures_of_a_cache_fit_where_they_are_awaited() {

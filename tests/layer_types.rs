@@ -60,6 +60,25 @@ assert_impl_all!(OriginNotAllowed: std::error::Error, Send, Sync);
 assert_impl_all!(MissingTokenRequest: std::error::Error, Send, Sync);
 assert_impl_all!(NotRetried: std::fmt::Display, Clone, Send, Sync);
 
+#[cfg(feature = "tonic")]
+mod grpc {
+    use tonic::Status;
+    use tonic::body::Body;
+    use tower_bearer::tonic::{GrpcAuth, GrpcAuthLayer, GrpcFuture};
+
+    use super::*;
+
+    type Channel = Client<HttpConnector, Body>;
+    type Auth = GrpcAuth<Channel, BoxTokenProvider>;
+    type Answer = GrpcFuture<Channel, BoxTokenProvider>;
+
+    assert_impl_all!(GrpcAuthLayer<BoxTokenProvider>: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(Auth: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(Auth: Service<Request<Body>, Error = Status, Future = Answer>);
+    // Bodies of tonic's are not `Sync`.
+    assert_impl_all!(Answer: Send, Unpin, Future, std::fmt::Debug);
+}
+
 /// A body of which nothing but `Send` is known.
 struct Odd(#[allow(dead_code)] Cell<u8>);
 assert_not_impl_any!(Odd: Clone, Sync, Default);
