@@ -125,8 +125,8 @@ where
     P: TokenProvider,
 {
     type Response = Response<B>;
-    // Nor only to tell more: in a box whose error is a `BoxError`, no call of a generated client is `Send`
-    // as the compiler sees it (https://github.com/rust-lang/rust/issues/64552).
+    // A `Status`, and not a `BoxError`: with that, a boxed service makes the calls of generated clients not
+    // `Send` as the compiler sees it (https://github.com/rust-lang/rust/issues/64552).
     type Error = Status;
     type Future = GrpcFuture<S, P>;
 
