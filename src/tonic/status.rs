@@ -59,7 +59,7 @@ fn of_proxy(headers: &HeaderMap) -> Status {
 ///
 /// | error | status | since |
 /// |---|---|---|
-/// | [`Unavailable`](FetchErrorKind::Unavailable) | `UNAVAILABLE` | it may get better by itself, and the call was not sent |
+/// | [`Unavailable`](FetchErrorKind::Unavailable) | `UNAVAILABLE` | it may get better by itself |
 /// | [`TimedOut`](FetchErrorKind::TimedOut) | `UNAVAILABLE` | likewise; the limit was the fetch's, not the call's deadline |
 /// | [`Expired`](FetchErrorKind::Expired) | `UNAVAILABLE` | likewise, with the next token |
 /// | [`Other`](FetchErrorKind::Other) | `UNAVAILABLE` | likewise, as far as is known |
@@ -73,7 +73,8 @@ fn of_proxy(headers: &HeaderMap) -> Status {
 ///
 /// [gRPC's list] has failed credentials as `UNAUTHENTICATED`, and leaves codes such as
 /// `FAILED_PRECONDITION` to servers; that what may get better is `UNAVAILABLE` is the custom of its
-/// libraries, whose retries go by it. In none of these cases was the call sent.
+/// libraries, whose retries go by it. In none of these cases has the server done anything with the call: it was
+/// not sent, or it was rejected, and no token was left for the second send.
 ///
 /// An error of ours is found below those of layers in between. The message is our text, and the error is kept as
 /// the [source](Error::source), to downcast.
