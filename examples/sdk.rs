@@ -38,7 +38,8 @@ pub(crate) mod sdk {
     /// A client of the echo service. Cloning is cheap.
     #[derive(Clone)]
     pub struct EchoClient {
-        base: Uri,
+        /// Without a slash at its end.
+        base: String,
         transport: BoxCloneSyncService<Request<Full<Bytes>>, Answer, BoxError>,
     }
 
@@ -63,18 +64,22 @@ pub(crate) mod sdk {
                 base.scheme_str().ok_or("the base URL has no scheme")?,
                 base.authority().ok_or("the base URL has no host")?,
             );
+            if base.query().is_some() {
+                return Err("the base URL has a query".into());
+            }
+            let path = base.path().trim_end_matches('/');
             let (name, value) = (
                 HeaderName::from_static("x-sdk"),
                 HeaderValue::from_static("echo/1"),
             );
-            let layer = BearerAuthLayer::for_origin(provider, origin)?.with_header(name, value);
+            let layer = BearerAuthLayer::for_origin(provider, &*origin)?.with_header(name, value);
             let transport = layer
                 .layer(transport)
                 .map_response(|response: Response<B>| {
                     response.map(|body| body.map_err(Into::into).boxed_unsync())
                 });
             Ok(Self {
-                base,
+                base: format!("{origin}{path}"),
                 transport: BoxCloneSyncService::new(transport),
             })
         }
@@ -82,7 +87,7 @@ pub(crate) mod sdk {
         /// Has the service repeat `text`.
         pub async fn echo(&self, text: &str) -> Result<String, Error> {
             let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
-            let request = Request::post(format!("{}echo", self.base)).body(body);
+            let request = Request::post(format!("{}/echo", self.base)).body(body);
             let request = request.map_err(|error| Error::Transport(error.into()))?;
             let response = self.transport.clone().oneshot(request).await;
             let response = response.map_err(Error::unsent)?;

@@ -47,6 +47,11 @@ fn client(api: &Api, provider: BoxTokenProvider, http: HttpClient) -> EchoClient
     EchoClient::new(api.origin().parse().unwrap(), provider, http).unwrap()
 }
 
+/// A token that is all there is.
+fn fixed() -> BoxTokenProvider {
+    BoxTokenProvider::new(StaticToken::new(AccessToken::new("fixed").unwrap()))
+}
+
 /// Where nobody listens.
 async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -129,6 +134,31 @@ async fn callers_bring_the_transport() {
 }
 
 #[tokio::test]
+async fn a_base_url_may_have_a_path() {
+    for (path, expected) in [
+        ("", "/echo"),
+        ("/", "/echo"),
+        ("/v1", "/v1/echo"),
+        ("/v1/", "/v1/echo"),
+    ] {
+        let transport = service_fn(|request: Request<Full<Bytes>>| async move {
+            Ok::<_, BoxError>(Response::new(request.uri().to_string()))
+        });
+        let base = format!("https://echo.example.com{path}").parse().unwrap();
+        let client = EchoClient::new(base, fixed(), transport).unwrap();
+
+        let sent_to = client.echo("hello").await.unwrap();
+        assert_eq!(sent_to, format!("https://echo.example.com{expected}"));
+    }
+}
+
+#[test]
+fn a_base_url_with_a_query_is_refused() {
+    let base = "https://echo.example.com/v1?key=1".parse().unwrap();
+    assert!(EchoClient::new(base, fixed(), http1_client()).is_err());
+}
+
+#[tokio::test]
 async fn credentials_that_are_refused_are_told_from_an_issuer_that_is_down() {
     let issuer = Issuer::start().await;
     let api = Api::start(&issuer).await;
@@ -174,8 +204,7 @@ async fn an_account_that_is_closed_meanwhile_is_told_by_the_rejection() {
 async fn a_token_that_is_all_there_is_and_is_rejected_is_no_failure_to_sign_in() {
     let issuer = Issuer::start().await;
     let api = Api::start(&issuer).await;
-    let fixed = StaticToken::new(AccessToken::new("fixed").unwrap());
-    let client = client(&api, BoxTokenProvider::new(fixed), http1_client());
+    let client = client(&api, fixed(), http1_client());
 
     let error = client.echo("hello").await.unwrap_err();
     assert!(matches!(error, Error::Rejected), "{error:?}");
@@ -198,9 +227,8 @@ async fn an_api_that_is_down_is_the_transports_error() {
 
 #[tokio::test]
 async fn a_base_url_to_which_tokens_would_go_unencrypted_is_refused() {
-    let provider = BoxTokenProvider::new(StaticToken::new(AccessToken::new("fixed").unwrap()));
     let base = "http://echo.example.com".parse().unwrap();
-    let error = EchoClient::new(base, provider, http1_client())
+    let error = EchoClient::new(base, fixed(), http1_client())
         .err()
         .unwrap();
     assert!(error.is::<InvalidOrigin>());
