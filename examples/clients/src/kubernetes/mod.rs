@@ -23,7 +23,9 @@ const WAITING: usize = 1024;
 /// A client whose stack is built by hand, so that it can be cloned: for the second send.
 ///
 /// Its transport speaks plain HTTP, as suits a cluster on loopback. For others, give it the connector that
-/// `config.rustls_https_connector()` makes.
+/// `config.rustls_https_connector()` makes. It heeds no `connect_timeout`, `read_timeout`, `write_timeout` and
+/// `proxy_url` of `config` either: that takes an HTTP client made accordingly, or
+/// [`client_of_default_stack`].
 pub fn client<P: TokenProvider>(
     config: &Config,
     tokens: impl IntoTokenCache<Provider = P>,
