@@ -9,6 +9,8 @@ mod by_handle {
     mod cases;
     #[path = "failures.rs"]
     mod failures;
+    #[path = "hooks.rs"]
+    mod hooks;
 }
 
 #[path = "."]
