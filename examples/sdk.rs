@@ -1,5 +1,5 @@
-//! An SDK whose callers see methods and errors of its own, and neither tokens nor tower. They choose where
-//! tokens come from, and may bring a transport.
+//! An SDK whose callers see methods and errors of its own. Tokens and tower are seen only where a client is
+//! made, by whoever chooses where tokens come from, and may bring a transport.
 //!
 //! ```console
 //! $ cargo run --example sdk
@@ -88,42 +88,66 @@ pub(crate) mod sdk {
         pub async fn echo(&self, text: &str) -> Result<String, Error> {
             let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
             let request = Request::post(format!("{}/echo", self.base)).body(body);
-            let request = request.map_err(|error| Error::Transport(error.into()))?;
+            let request = request.map_err(Error::transport)?;
             let response = self.transport.clone().oneshot(request).await;
             let response = response.map_err(Error::unsent)?;
             match response.status() {
                 StatusCode::OK => {}
                 StatusCode::UNAUTHORIZED => return Err(Error::rejected(&response)),
-                status => return Err(Error::Refused(status)),
+                status => return Err(Error::answered(ErrorKind::Refused(status))),
             }
             let body = response.into_body().collect().await;
-            let body = body.map_err(Error::Transport)?.to_bytes();
-            String::from_utf8(body.into()).map_err(|error| Error::Transport(error.into()))
+            let body = body.map_err(Error::transport)?.to_bytes();
+            String::from_utf8(body.into()).map_err(Error::transport)
         }
     }
 
-    /// Why a call failed, in the words of this SDK.
+    /// Why a call failed, in the words of this SDK. What is below it, its sources say to whoever reads logs: their
+    /// types are no part of this API.
     #[derive(Debug)]
+    pub struct Error {
+        kind: ErrorKind,
+        source: Option<BoxError>,
+    }
+
+    /// See [`Error`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     #[non_exhaustive]
-    pub enum Error {
+    pub enum ErrorKind {
         /// Signing in failed, and will until somebody mends the credentials or the account.
-        Credentials(FetchError),
+        Credentials,
         /// Signing in failed, and may work later.
-        SignIn(FetchError),
+        SignIn,
         /// The service wants none of the tokens that there are.
         Rejected,
         /// The service said no.
         Refused(StatusCode),
         /// There was no answer, or none that can be read.
-        Transport(BoxError),
+        Transport,
     }
 
     impl Error {
+        /// What to do about it.
+        pub fn kind(&self) -> ErrorKind {
+            self.kind
+        }
+
+        fn answered(kind: ErrorKind) -> Self {
+            Self { kind, source: None }
+        }
+
+        fn transport(error: impl Into<BoxError>) -> Self {
+            Self {
+                kind: ErrorKind::Transport,
+                source: Some(error.into()),
+            }
+        }
+
         /// There is no response: for want of a token, or for a reason that the transport has.
         fn unsent(error: BoxError) -> Self {
             match error.downcast() {
                 Ok(error) => Self::without_token(*error),
-                Err(error) => Self::Transport(error),
+                Err(error) => Self::transport(error),
             }
         }
 
@@ -132,36 +156,36 @@ pub(crate) mod sdk {
             let why = response.extensions().get().map(NotRetried::reason);
             match why {
                 Some(NotRetriedReason::FetchFailed(error)) => Self::without_token(error.clone()),
-                _ => Self::Rejected,
+                _ => Self::answered(ErrorKind::Rejected),
             }
         }
 
         fn without_token(error: FetchError) -> Self {
-            match error.kind() {
-                FetchErrorKind::Denied | FetchErrorKind::InvalidRequest => Self::Credentials(error),
-                _ => Self::SignIn(error),
+            let kind = match error.kind() {
+                FetchErrorKind::Denied | FetchErrorKind::InvalidRequest => ErrorKind::Credentials,
+                _ => ErrorKind::SignIn,
+            };
+            Self {
+                kind,
+                source: Some(error.into()),
             }
         }
     }
 
     impl fmt::Display for Error {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                Self::Credentials(_) | Self::SignIn(_) => f.write_str("cannot sign in"),
-                Self::Rejected => f.write_str("the service rejects our tokens"),
-                Self::Refused(status) => write!(f, "the service said {status}"),
-                Self::Transport(_) => f.write_str("cannot talk to the service"),
+            match self.kind {
+                ErrorKind::Credentials | ErrorKind::SignIn => f.write_str("cannot sign in"),
+                ErrorKind::Rejected => f.write_str("the service rejects our tokens"),
+                ErrorKind::Refused(status) => write!(f, "the service said {status}"),
+                ErrorKind::Transport => f.write_str("cannot talk to the service"),
             }
         }
     }
 
     impl std::error::Error for Error {
         fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-            match self {
-                Self::Credentials(error) | Self::SignIn(error) => Some(error),
-                Self::Transport(error) => Some(&**error),
-                Self::Rejected | Self::Refused(_) => None,
-            }
+            Some(&**self.source.as_ref()?)
         }
     }
 }
@@ -190,7 +214,7 @@ async fn main() -> Result<(), BoxError> {
 
     let client = sdk::EchoClient::new(base, sign_in("of last year")?, transport)?;
     match client.echo("hello?").await {
-        Err(sdk::Error::Credentials(error)) => println!("{error}"),
+        Err(error) if error.kind() == sdk::ErrorKind::Credentials => println!("{error}"),
         other => return Err(format!("not as it should be: {other:?}").into()),
     }
 
