@@ -30,8 +30,11 @@ async fn main() -> Result<(), BoxError> {
     let api = Api::start(&issuer).await;
 
     // No redirects below the layer: see `tower_bearer::reqwest`. Without them the same client may carry the
-    // token requests, which must follow none.
-    let http = Client::builder().redirect(Policy::none()).build()?;
+    // token requests, which must follow none. And no proxy, which could read what goes by plain http.
+    let http = Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()?;
     let transport = ReqwestTransport::from_client_that_may_follow_redirects(http.clone());
     let provider =
         ClientCredentials::builder(issuer.url(), CLIENT_ID, CLIENT_SECRET).build(transport)?;

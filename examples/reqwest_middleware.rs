@@ -36,7 +36,11 @@ async fn main() -> std::result::Result<(), BoxError> {
     let auth = BearerAuthLayer::for_origin(provider, api.origin())?;
 
     let (above, below) = (Counted::default(), Counted::default());
-    let http = Client::builder().redirect(Policy::none()).build()?;
+    // A proxy could read what goes by plain http.
+    let http = Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()?;
     let client = ClientBuilder::new(http)
         .with(above.clone())
         .with(BearerAuth(auth))

@@ -3,8 +3,8 @@
 // A panic in a helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
+use reqwest::Body;
 use reqwest::multipart::Form;
-use reqwest::{Body, Client};
 use tower::{Layer, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::rejection::NotRetriedReason;
@@ -12,7 +12,7 @@ use tower_bearer::replay::{Never, Streaming};
 
 use self::layer_support::socket::{Server, answer, redirect};
 use self::layer_support::{Issuer, bearer};
-use self::reqwest_support::{api, client, layer_for, reason};
+use self::reqwest_support::{api, client, following, layer_for, reason};
 
 mod layer_support;
 mod reqwest_support;
@@ -127,7 +127,7 @@ async fn a_policy_that_keeps_streams_leaves_bodies_in_memory_to_reqwest_as_they_
     let auth = layer_for(&server, &Issuer::new())
         // It is in memory already.
         .with_replay(Streaming::up_to(0))
-        .layer(Client::new());
+        .layer(following());
     let request = client().post(server.url("/old")).body("payload").build();
 
     let response = auth.oneshot(request.unwrap()).await.unwrap();

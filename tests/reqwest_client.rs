@@ -18,7 +18,7 @@ use tower_bearer::{BearerAuth, FetchError};
 
 use self::layer_support::socket::{Server, answer};
 use self::layer_support::{Issuer, bearer, token, without_hanging};
-use self::reqwest_support::{api, client, layer_for, reason};
+use self::reqwest_support::{api, client, direct, layer_for, reason};
 use self::socket_support::RawServer;
 
 mod layer_support;
@@ -43,12 +43,12 @@ async fn a_layer_over_a_client_is_all_it_takes() {
     })
     .await;
     let issuer = Issuer::new();
-    let client = ServiceBuilder::new()
+    let auth = ServiceBuilder::new()
         .layer(layer_for(&server, &issuer))
-        .service(Client::new());
+        .service(client());
 
-    let request = Client::new().get(server.url("/items?page=2")).build();
-    let response: Response = client.oneshot(request.unwrap()).await.unwrap();
+    let request = client().get(server.url("/items?page=2")).build();
+    let response: Response = auth.oneshot(request.unwrap()).await.unwrap();
 
     assert_eq!(response.status(), 200);
     assert_eq!(response.version(), Version::HTTP_11);
@@ -178,7 +178,7 @@ async fn the_token_wins_over_the_default_headers_of_the_client() {
         (http::header::USER_AGENT, "me"),
     ];
     let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
-    let http = Client::builder().default_headers(headers.into_iter().collect());
+    let http = direct().default_headers(headers.into_iter().collect());
     let auth = layer_for(&server, &issuer).layer(http.build().unwrap());
 
     let request = client().get(server.url("/")).build().unwrap();

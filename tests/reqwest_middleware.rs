@@ -93,7 +93,8 @@ impl Scene {
 }
 
 fn http() -> Client {
-    Client::builder().redirect(Policy::none()).build().unwrap()
+    let builder = Client::builder().redirect(Policy::none());
+    builder.no_proxy().build().unwrap()
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tower_bearer::{BearerAuthLayer, TokenCache};
 
 use self::layer_support::socket::{Server, answer, redirect};
 use self::layer_support::{Issuer, bearer, token};
-use self::reqwest_support::{Below, layer_for, reason};
+use self::reqwest_support::{Below, following, layer_for, reason};
 
 mod layer_support;
 mod reqwest_support;
@@ -46,7 +46,7 @@ async fn a_401_from_another_origin_concerns_no_token_and_is_returned_as_it_is() 
     let issuer = Issuer::new();
     let layer = layer_for(&server, &issuer);
 
-    let response = send(&layer, Client::new(), &server.url("/")).await.unwrap();
+    let response = send(&layer, following(), &server.url("/")).await.unwrap();
 
     assert_eq!(response.status(), 401);
     assert_eq!(response.url().as_str(), other.url("/taken"));
@@ -69,7 +69,7 @@ async fn nor_does_one_from_another_origin_to_which_tokens_may_go() {
         .allow_origin(other.origin())
         .unwrap();
 
-    let response = send(&layer, Client::new(), &server.url("/")).await.unwrap();
+    let response = send(&layer, following(), &server.url("/")).await.unwrap();
 
     // reqwest took the token off.
     assert_eq!(bearer(&other.received()[0]), None);
@@ -87,7 +87,7 @@ async fn nor_does_one_that_is_a_rejection_by_another_word() {
         status == 419 || rejection::unauthorized(status, headers)
     });
 
-    let response = send(&layer, Client::new(), &server.url("/")).await.unwrap();
+    let response = send(&layer, following(), &server.url("/")).await.unwrap();
 
     assert_eq!(response.status(), 419);
     assert_eq!((server.received().len(), issuer.fetches()), (1, 1));
@@ -103,7 +103,7 @@ async fn a_401_after_a_redirect_within_the_origin_is_healed() {
     .await;
     let issuer = Issuer::new();
     let layer = layer_for(&server, &issuer);
-    let http = Client::new();
+    let http = following();
     let request = http.post(server.url("/old")).body("payload").build();
 
     let response = layer.layer(http).oneshot(request.unwrap()).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_redirect_away_and_back_loses_the_token_which_cannot_be_known() {
     let issuer = Issuer::new();
     let layer = layer_for(&server, &issuer);
 
-    let response = send(&layer, Client::new(), &server.url("/")).await.unwrap();
+    let response = send(&layer, following(), &server.url("/")).await.unwrap();
 
     // Sent twice in vain, and no more.
     assert_eq!(response.status(), 401);
@@ -164,7 +164,7 @@ async fn what_is_said_of_the_default_policy_is_so_extra_headers_go_to_any_server
     let layer = layer_for(&server, &Issuer::new())
         .with_header(HeaderName::from_static(APP), "app".parse().unwrap());
 
-    send(&layer, Client::new(), &server.url("/")).await.unwrap();
+    send(&layer, following(), &server.url("/")).await.unwrap();
 
     assert_eq!(other.received()[0].headers()[APP], "app");
 }
@@ -181,7 +181,7 @@ fn within_the_origin() -> Client {
             _ => attempt.follow(),
         }
     });
-    Client::builder()
+    reqwest_support::direct()
         .redirect(within_the_origin)
         .build()
         .unwrap()

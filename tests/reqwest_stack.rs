@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response, Version};
+use reqwest::{Client, ClientBuilder, Request, Response, Version};
 use tokio::sync::Semaphore;
 use tower::buffer::Buffer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
@@ -24,13 +24,16 @@ use self::loopback::{Api, CLIENT_ID, CLIENT_SECRET, Issuer};
 #[path = "../examples/loopback/mod.rs"]
 mod loopback;
 
+fn builder() -> ClientBuilder {
+    Client::builder().redirect(Policy::none()).no_proxy()
+}
+
 fn http1() -> Client {
-    Client::builder().redirect(Policy::none()).build().unwrap()
+    builder().build().unwrap()
 }
 
 fn http2() -> Client {
-    let builder = Client::builder().redirect(Policy::none());
-    builder.http2_prior_knowledge().build().unwrap()
+    builder().http2_prior_knowledge().build().unwrap()
 }
 
 fn client_credentials<T: Transport>(issuer: &Issuer, transport: T) -> ClientCredentials<T> {

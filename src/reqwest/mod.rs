@@ -54,6 +54,20 @@
 //!   the request; where its query holds a secret, take it out by
 //!   [`without_url`](reqwest::Error::without_url) before it is logged.
 //!
+//! # Proxies
+//!
+//! A reqwest client takes proxies from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`). What is sent by
+//! `https` passes through one unread. A request by plain `http` is handed to the proxy **with its token in
+//! cleartext**, and so is one to loopback, where it would never have left the host: reqwest exempts only what
+//! `NO_PROXY` names. Where tokens go to an origin of plain `http`, such as a sidecar, a proxy of a cluster or a
+//! test's server, build the client with [`no_proxy`](reqwest::ClientBuilder::no_proxy):
+//!
+//! ```
+//! let http = reqwest::Client::builder().no_proxy().build()?;
+//! # let _ = http;
+//! # Ok::<(), reqwest::Error>(())
+//! ```
+//!
 //! # Middleware of reqwest
 //!
 //! A client of `reqwest_middleware` may be below the layer, and sees each send then. To have the layer *among*

@@ -76,6 +76,9 @@ impl ReqwestTransport {
     /// Unless it was built with [`redirect::Policy::none`], as [`from_builder`](Self::from_builder) does,
     /// a token endpoint that answers with a redirect can make it post the client secret to any other
     /// server.
+    ///
+    /// Unless it was built with [`no_proxy`](ClientBuilder::no_proxy), a token request by plain `http`, even
+    /// to loopback, is handed to a proxy of the environment with the client secret in cleartext.
     pub fn from_client_that_may_follow_redirects(client: Client) -> Self {
         Self {
             direct: client.clone(),

@@ -11,7 +11,7 @@ use futures_util::future::{Ready, ready};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response};
+use reqwest::{Client, ClientBuilder, Request, Response};
 use tower::Service;
 use tower_bearer::rejection::{NotRetried, NotRetriedReason};
 use tower_bearer::{BearerAuth, BearerAuthLayer};
@@ -36,7 +36,18 @@ pub(crate) fn layer_for(server: &Server, issuer: &Issuer) -> BearerAuthLayer<Iss
 
 /// Follows no redirects.
 pub(crate) fn client() -> Client {
-    Client::builder().redirect(Policy::none()).build().unwrap()
+    let builder = direct().redirect(Policy::none());
+    builder.build().unwrap()
+}
+
+/// Follows redirects by the default policy.
+pub(crate) fn following() -> Client {
+    direct().build().unwrap()
+}
+
+/// With reqwest's defaults, except for a proxy of the environment, which would be asked for loopback too.
+pub(crate) fn direct() -> ClientBuilder {
+    Client::builder().no_proxy()
 }
 
 pub(crate) fn reason(response: &Response) -> Option<&NotRetriedReason> {
