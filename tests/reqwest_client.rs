@@ -17,13 +17,11 @@ use tower_bearer::reqwest::ResponseFuture;
 use tower_bearer::{BearerAuth, FetchError};
 
 use self::layer_support::socket::{Server, answer};
-use self::layer_support::{Issuer, bearer, token, without_hanging};
+use self::layer_support::{Issuer, bearer, token};
 use self::reqwest_support::{api, client, direct, layer_for, reason};
-use self::socket_support::RawServer;
 
 mod layer_support;
 mod reqwest_support;
-mod socket_support;
 
 type Auth<R = InMemory> = BearerAuth<Client, BoxTokenProvider, R>;
 
@@ -207,36 +205,4 @@ async fn an_error_of_reqwest_passes_through_as_its_own() {
     assert!(error.is_connect() && !error.is_timeout());
     assert_eq!(error.url().unwrap().as_str(), url);
     assert!(!error.without_url().to_string().contains("mine"));
-}
-
-#[tokio::test]
-async fn the_time_limit_of_a_request_holds_for_the_second_send_too() {
-    let server = RawServer::start(|_| socket_support::answer("200 OK", "", ""));
-    server.answers(socket_support::answer("401 Unauthorized", "", ""));
-    server.next(async move |mut conn: socket_support::Conn| {
-        conn.request().await?;
-        // And answers nothing.
-        conn.closed().await;
-        None
-    });
-    let issuer = Issuer::new();
-    let layer = tower_bearer::BearerAuthLayer::for_origin(issuer.clone(), server.origin());
-    let auth = layer.unwrap().layer(client());
-    let request = client()
-        .post(server.origin())
-        .body("payload")
-        .timeout(std::time::Duration::from_secs(2))
-        .build();
-
-    let sent = auth.oneshot(request.unwrap());
-    let error = without_hanging(sent).await.unwrap_err();
-
-    assert!(error.downcast::<reqwest::Error>().unwrap().is_timeout());
-    let received = server.received();
-    let tokens: Vec<_> = received
-        .iter()
-        .map(socket_support::Received::bearer)
-        .collect();
-    assert_eq!(tokens, ["token-1", "token-2"]);
-    assert_eq!(issuer.fetches(), 2);
 }

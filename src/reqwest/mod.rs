@@ -41,8 +41,11 @@
 //!   reqwest makes a stream of even if all its parts are in memory. To send these again too, set
 //!   [`replay::Streaming`](crate::replay::Streaming).
 //! - A time limit of [the request](reqwest::RequestBuilder::timeout) or of
-//!   [the client](reqwest::ClientBuilder::timeout) holds for each of the two sends by itself, and no part of it
-//!   for the wait for a token. For all of it, set `tower::timeout` above the layer.
+//!   [the client](reqwest::ClientBuilder::timeout) holds for each of the two sends by itself: it begins when a
+//!   request is sent, and not with the wait for its token. But reqwest counts until the body of the response has
+//!   been read, and so, for a 401 that is kept, goes on while another token is fetched. If the fetch fails after
+//!   the limit, the caller gets the 401 with its status and its headers, and reading its body fails with a
+//!   timeout. For all of it, set `tower::timeout` above the layer.
 //! - The client's [default headers](reqwest::ClientBuilder::default_headers) are added below the layer, to what
 //!   a request does not have: among them an `Authorization` would only go where no token goes.
 //! - The [token is chosen](crate::BearerAuthLayer::with_token_chosen_by) by what a request is. reqwest lets
