@@ -14,14 +14,16 @@ use tower_bearer::provider::BoxTokenProvider;
 use tower_bearer::rejection::NotRetriedReason;
 use tower_bearer::replay::{InMemory, Never, Streaming};
 use tower_bearer::reqwest::ResponseFuture;
-use tower_bearer::{BearerAuth, FetchError};
+use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError};
 
 use self::layer_support::socket::{Server, answer};
-use self::layer_support::{Issuer, bearer, token};
+use self::layer_support::{Issuer, bearer, token, without_hanging};
 use self::reqwest_support::{api, client, direct, layer_for, reason};
+use self::socket_support::RawServer;
 
 mod layer_support;
 mod reqwest_support;
+mod socket_support;
 
 type Auth<R = InMemory> = BearerAuth<Client, BoxTokenProvider, R>;
 
@@ -186,6 +188,35 @@ async fn the_token_wins_over_the_default_headers_of_the_client() {
         assert_eq!(bearer(request), Some(token));
         assert_eq!(request.headers()["user-agent"], "me");
     }
+}
+
+/// How many connections one request takes which is rejected with this answer and sent again. On a runtime with one
+/// thread, since with several the client opens one now and then that it does not need.
+async fn connections_with(rejection: impl Into<Vec<u8>>) -> usize {
+    let server = RawServer::start(|_| socket_support::answer("200 OK", "", "welcome"));
+    server.answers(rejection);
+    let layer = BearerAuthLayer::for_origin(Issuer::new(), server.origin()).unwrap();
+    let request = client().post(server.origin()).body("payload").build();
+
+    let response = layer.layer(client()).oneshot(request.unwrap());
+    let response = without_hanging(response).await.unwrap();
+
+    assert_eq!(response.text().await.unwrap(), "welcome");
+    assert_eq!(server.requests(), 2);
+    server.connections()
+}
+
+#[tokio::test]
+async fn a_short_401_of_stated_length_leaves_its_connection_and_a_chunked_or_long_one_does_not() {
+    let sized = |bytes| socket_support::answer("401 Unauthorized", "", &"x".repeat(bytes));
+    let chunked =
+        "HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n4\r\nxxxx\r\n0\r\n\r\n";
+
+    assert_eq!(connections_with(sized(0)).await, 1);
+    assert_eq!(connections_with(sized(4)).await, 1);
+    assert_eq!(connections_with(sized(64 * 1024)).await, 2);
+    // If that is 1 some day, the documentation may say less.
+    assert_eq!(connections_with(chunked).await, 2);
 }
 
 #[tokio::test]

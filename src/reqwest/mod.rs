@@ -51,6 +51,10 @@
 //! - The [token is chosen](crate::BearerAuthLayer::with_token_chosen_by) by what a request is. reqwest lets
 //!   nobody put a [`TokenRequest`](crate::TokenRequest) into the extensions of its requests; to do so, make an
 //!   [`http::Request`] and of it a `reqwest::Request`, by `TryFrom`.
+//! - Over HTTP/1.1 a 401 of stated length that is short leaves its connection to the second send; one that is
+//!   chunked or long costs another connection. [`ReadAheadLayer`](crate::read_ahead::ReadAheadLayer), which
+//!   helps against that, is for services of `http::Request`, and cannot be put over a `reqwest::Client`; it can
+//!   over a [`ReqwestTransport`], for requests with a body of `Full<Bytes>`.
 //! - Over HTTP/2 a client of reqwest cannot be told to remember more streams, as may be needed where thousands of
 //!   requests share a connection when a token is revoked: see [`rejection`](crate::rejection#over-http2).
 //! - Errors are those of the service below, such as a [`reqwest::Error`] to downcast to. That shows the URL of
