@@ -95,8 +95,7 @@
 //! - Headers that go [with the token](crate::BearerAuthLayer::with_header), such as an API key, are not known to
 //!   reqwest. It takes them along to **any** server that it is redirected to.
 //!
-//! So let the client follow none, as above, and put redirects above the layer if they are needed; or let it
-//! follow those that stay within the origin:
+//! So let the client follow none, as above, or only those that stay within the origin:
 //!
 //! ```
 //! use reqwest::redirect::{Attempt, Policy};
