@@ -3,8 +3,9 @@
 // A panic in a helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Extensions, StatusCode};
 use reqwest::redirect::Policy;
@@ -14,7 +15,9 @@ use tower::{Layer, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::ClientCredentials;
 use tower_bearer::reqwest::ReqwestTransport;
-use tower_bearer::{BearerAuthLayer, FetchError, FetchErrorKind, token_fn};
+use tower_bearer::{
+    AccessToken, BearerAuthLayer, FetchContext, FetchError, FetchErrorKind, TokenRequest, token_fn,
+};
 
 use self::loopback::{Api, CLIENT_ID, CLIENT_SECRET, Issuer};
 use self::middleware::BearerAuth;
@@ -23,6 +26,8 @@ use self::middleware::BearerAuth;
 mod loopback;
 #[path = "../examples/middleware/mod.rs"]
 mod middleware;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 type Layered = BearerAuthLayer<ClientCredentials<ReqwestTransport>>;
 
@@ -175,6 +180,75 @@ async fn errors_of_reqwest_stay_such_and_ours_can_be_told() {
     let error = error.downcast_ref::<FetchError>().unwrap();
     assert_eq!(error.kind(), FetchErrorKind::Denied);
     assert_eq!(scene.api.received(), 0);
+}
+
+/// Answers in place of a server, and keeps what it was given. Rejects the first request.
+#[derive(Clone, Default)]
+struct Below(Arc<Mutex<Vec<Request>>>);
+
+#[async_trait::async_trait]
+impl Middleware for Below {
+    async fn handle(&self, request: Request, _: &mut Extensions, _: Next<'_>) -> Result<Response> {
+        let mut given = self.0.lock().unwrap();
+        given.push(request);
+        let status = if given.len() == 1 { 401 } else { 200 };
+        let response = http::Response::builder().status(status).body("");
+        Ok(response.unwrap().into())
+    }
+}
+
+#[tokio::test]
+async fn the_token_can_be_chosen_by_the_extensions_and_nothing_of_the_request_gets_lost() {
+    const URL: &str = "https://api.example.com/orders?page=2#top";
+    let orders = TokenRequest::default().with_scope("orders");
+    // Its scope is the token.
+    let provider = token_fn(|cx: FetchContext| async move {
+        let scope = cx
+            .token_request()
+            .scopes()
+            .next()
+            .unwrap_or("none")
+            .to_owned();
+        let is_second = cx.rejected_token().is_some();
+        Ok(AccessToken::new(&format!("{scope}-{is_second}"))?)
+    });
+    let auth = BearerAuthLayer::for_origin(provider, "https://api.example.com").unwrap();
+    let below = Below::default();
+    let client = ClientBuilder::new(http())
+        .with(BearerAuth(auth))
+        .with(below.clone())
+        .build();
+    let mut extensions = Extensions::new();
+    extensions.insert(orders);
+
+    // With these extensions twice, as a middleware above may send it.
+    for _ in 0..2 {
+        let request = client.post(URL).timeout(LIMIT).build().unwrap();
+        let response = client.execute_with_extensions(request, &mut extensions);
+        assert_eq!(response.await.unwrap().status(), 200);
+    }
+    client.get(URL).send().await.unwrap();
+
+    let given = below.0.lock().unwrap();
+    let tokens: Vec<_> = given
+        .iter()
+        .map(|it| &it.headers()["authorization"])
+        .collect();
+    assert_eq!(
+        tokens,
+        [
+            "Bearer orders-false",
+            "Bearer orders-true",
+            "Bearer orders-true",
+            "Bearer none-false",
+        ]
+    );
+    for request in &given[..3] {
+        assert_eq!(request.method(), "POST");
+        assert_eq!(request.url().as_str(), URL);
+        assert_eq!(request.timeout(), Some(&LIMIT));
+        assert!(request.body().is_none());
+    }
 }
 
 #[tokio::test]

@@ -78,8 +78,9 @@
 //! # Middleware of reqwest
 //!
 //! A client of `reqwest_middleware` may be below the layer, and sees each send then. To have the layer *among*
-//! its middleware, copy the adapter in `examples/middleware` of this crate's repository, which takes some twenty
-//! lines: it is no part of the library, so that either crate can have a new version without the other.
+//! its middleware, copy the adapter in `examples/middleware` of this crate's repository, which takes some forty
+//! lines, and looks for a [`TokenRequest`](crate::TokenRequest) in their extensions (`with_extension`): it is no
+//! part of the library, so that either crate can have a new version without the other.
 //!
 //! # Redirects
 //!
