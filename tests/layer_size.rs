@@ -7,7 +7,7 @@ use tower::util::ServiceFn;
 use tower::{Layer, Service, service_fn};
 use tower_bearer::TokenCache;
 use tower_bearer::future::ResponseFuture;
-use tower_bearer::replay::{Never, Replay, ReplayBody, Streaming};
+use tower_bearer::replay::{InMemory, Never, Replay, ReplayBody, Streaming};
 
 use self::layer_support::{Issuer, URL, get, layer, token};
 
@@ -82,6 +82,25 @@ fn that_of_a_channel_is_as_large_as_with_streaming() {
     let grpc = layer.into_grpc(64).layer(channel()).call(request());
 
     assert_eq!(of_channel(&grpc), overhead(&streaming));
+}
+
+#[cfg(feature = "reqwest")]
+#[test]
+fn over_reqwest_it_holds_the_request_and_where_it_goes_beside() {
+    use reqwest::{Body, Client, Request};
+    use tower_bearer::reqwest::ResponseFuture;
+
+    fn overhead<R: Replay<Body, Body: Into<Body>>>() -> usize {
+        size_of::<ResponseFuture<Client, Issuer, R>>()
+            - size_of::<<Client as Service<Request>>::Future>()
+    }
+
+    let kept = size_of::<http::Request<Body>>() + size_of::<Client>();
+    let (never, in_memory) = (overhead::<Never>(), overhead::<InMemory>());
+    assert!(never <= 64, "{never} bytes");
+    assert!(in_memory - kept <= 64, "{in_memory} bytes");
+    let streaming = overhead::<Streaming>();
+    assert!(streaming <= in_memory + 64, "{streaming} bytes");
 }
 
 /// Up to the fetch itself, which is boxed.

@@ -55,6 +55,20 @@ assert_impl_all!(ReadAhead<HttpClient>: Clone, Send, Sync, Unpin, std::fmt::Debu
 assert_impl_all!(ReadAheadBody<Incoming>: Send, Sync, Unpin, std::fmt::Debug);
 assert_impl_all!(ReadAheadBody<Stream>: Send, Unpin);
 assert_impl_all!(read_ahead::ResponseFuture<Answer, Incoming>: Send, Sync, Unpin, Future);
+// reqwest's own is `Send`, `Sync` and `Unpin`.
+#[cfg(feature = "reqwest")]
+mod over_reqwest {
+    use reqwest::Client;
+    use tower_bearer::reqwest::{ReqwestTransport, ResponseFuture};
+
+    use super::*;
+
+    assert_impl_all!(ResponseFuture<Client, BoxTokenProvider>: Send, Sync, Unpin, Future);
+    assert_impl_all!(ResponseFuture<Client, BoxTokenProvider, Never>: Send, Sync, Unpin, Future);
+    assert_impl_all!(ResponseFuture<Client, BoxTokenProvider, Streaming>: Send, Unpin, Future);
+    assert_impl_all!(ReqwestTransport: Clone, Send, Sync, Unpin, std::fmt::Debug);
+}
+
 assert_impl_all!(FetchError: std::error::Error, Clone, Send, Sync);
 assert_impl_all!(OriginNotAllowed: std::error::Error, Send, Sync);
 assert_impl_all!(MissingTokenRequest: std::error::Error, Send, Sync);

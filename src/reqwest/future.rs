@@ -16,6 +16,8 @@ use crate::replay::Replay;
 pin_project! {
     /// Response future of [`BearerAuth`](crate::BearerAuth) for a [`reqwest::Request`].
     ///
+    /// It is [`Unpin`] if the future of the service below is, as that of a [`reqwest::Client`] is.
+    ///
     /// ```
     /// use tower::Service;
     /// use tower_bearer::{BearerAuth, TokenProvider, reqwest::ResponseFuture};
