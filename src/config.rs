@@ -80,14 +80,13 @@ impl<P> Config<P> {
         }
     }
 
-    /// Whether a response rejects the token of its request.
+    /// Whether a response rejects the token of its request, unless it is [from elsewhere](AnsweredElsewhere).
     pub(crate) fn is_rejection<B>(&self, response: &Response<B>) -> bool {
         let (status, headers) = (response.status(), response.headers());
-        let is_rejection = match &self.is_rejection {
+        match &self.is_rejection {
             None => rejection::unauthorized(status, headers),
             Some(is_rejection) => is_rejection(status, headers),
-        };
-        is_rejection && !AnsweredElsewhere::marks(response)
+        }
     }
 
     /// Puts the token and what goes with it on a request.

@@ -13,7 +13,7 @@
 //! | access token not fetched | debug | `cause` |
 //! | access token rejected and replaced | debug | |
 //! | access token rejected and so was its replacement | warn | |
-//! | access token rejected and the request could not be sent again | warn | |
+//! | access token rejected and sending the request again failed | warn | |
 //! | access token rejected and request not sent again | warn | `reason`: a `rejections_total` outcome |
 //! | request to an origin that is not allowed was sent without an access token | warn | |
 //! | token file not read again, its last token is used | warn | |
@@ -57,8 +57,9 @@
 //!   `panicked`.
 //! - `cause` of no fetch: `pause` after a failure, `budget` of rejections, `closed`.
 //! - `outcome` of a rejection: `healed` by the retry, `rejected_again`, `failed` (the retry got no
-//!   response), or it was [not retried](crate::rejection::NotRetried): `body_not_replayable`,
-//!   `same_token`, `fetch_failed`, `budget_spent`. One whose caller goes away first is not counted.
+//!   response, or was redirected to another server below the layer and rejected there), or it was
+//!   [not retried](crate::rejection::NotRetried): `body_not_replayable`, `same_token`, `fetch_failed`,
+//!   `budget_spent`. One whose caller goes away first is not counted.
 //!
 //! # Cost
 //!
@@ -242,7 +243,7 @@ pub(crate) fn rejected(rejection: Rejection<'_>) {
             tracing::warn!("access token rejected and so was its replacement");
         }
         Rejection::Failed => {
-            tracing::warn!("access token rejected and the request could not be sent again");
+            tracing::warn!("access token rejected and sending the request again failed");
         }
         Rejection::NotRetried(_) => {
             let reason = outcome;

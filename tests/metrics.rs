@@ -239,6 +239,41 @@ fn a_retry_without_a_response_is_counted_too() {
     assert_eq!(counted["rejections_total outcome=failed"], 1.0);
 }
 
+/// It concerns no token, and the request was not healed.
+#[cfg(feature = "reqwest")]
+#[test]
+fn a_retry_that_is_rejected_elsewhere_is_not_counted_as_healed() {
+    use reqwest::{Request, Response, ResponseBuilderExt as _};
+
+    let outcome = |url: &'static str, second: u16| {
+        let counted = counted(|| async move {
+            let api = tower::service_fn(move |request: Request| async move {
+                let response = match &request.headers()["authorization"] {
+                    token if token == "Bearer token-1" => http::Response::builder().status(401),
+                    _ => http::Response::builder()
+                        .status(second)
+                        .url(url.parse().unwrap()),
+                };
+                Ok::<_, std::io::Error>(Response::from(response.body("").unwrap()))
+            });
+            let client = layer(&Issuer::new(), &ManualClock::new()).layer(api);
+            let request = Request::new(http::Method::GET, URL.parse().unwrap());
+            let response = client.oneshot(request).await.unwrap();
+            assert_eq!(response.status(), second);
+        });
+        let mut names = counted.into_keys();
+        let outcome =
+            names.find_map(|it| Some(it.strip_prefix("rejections_total outcome=")?.to_owned()));
+        outcome.unwrap()
+    };
+
+    let elsewhere = "https://elsewhere.example.com/";
+    assert_eq!(outcome(elsewhere, 401), "failed");
+    assert_eq!(outcome(elsewhere, 200), "healed");
+    assert_eq!(outcome(URL, 401), "rejected_again");
+    assert_eq!(outcome(URL, 200), "healed");
+}
+
 #[test]
 fn a_request_to_another_origin_is_counted() {
     let counted = counted(|| async {

@@ -95,12 +95,17 @@ where
         let config = &self.authorized.config;
         let engine = config.cache.engine();
         let slot = self.authorized.slot();
-        if !config.is_rejection(&response) {
-            if response.status().is_success() && !AnsweredElsewhere::marks(&response) {
+        let is_elsewhere = AnsweredElsewhere::marks(&response);
+        let is_rejection = config.is_rejection(&response);
+        if !is_rejection || is_elsewhere {
+            if response.status().is_success() && !is_elsewhere {
                 slot.prove(self.generation, || engine.now());
             }
             if let Attempt::Second = self.attempt {
-                telemetry::rejected(Rejection::Healed);
+                telemetry::rejected(match is_rejection {
+                    true => Rejection::Failed,
+                    false => Rejection::Healed,
+                });
             }
             return Judgement::Done(response);
         }
