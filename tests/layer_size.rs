@@ -7,7 +7,7 @@ use tower::util::ServiceFn;
 use tower::{Layer, Service, service_fn};
 use tower_bearer::TokenCache;
 use tower_bearer::future::ResponseFuture;
-use tower_bearer::replay::{InMemory, Never, Replay, ReplayBody, Streaming};
+use tower_bearer::replay::{Never, Replay, ReplayBody, Streaming};
 
 use self::layer_support::{Issuer, URL, get, layer, token};
 
@@ -88,6 +88,7 @@ fn that_of_a_channel_is_as_large_as_with_streaming() {
 #[test]
 fn over_reqwest_it_holds_the_request_and_where_it_goes_beside() {
     use reqwest::{Body, Client, Request};
+    use tower_bearer::replay::InMemory;
     use tower_bearer::reqwest::ResponseFuture;
 
     fn overhead<R: Replay<Body, Body: Into<Body>>>() -> usize {
