@@ -19,7 +19,7 @@ use hyper_util::rt::TokioExecutor;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_bearer::error::BoxError;
 use tower_bearer::oauth2::ClientCredentials;
-use tower_bearer::testing::{Api, TokenEndpoint};
+use tower_bearer::testing::{Api, AuthorizationServer};
 use tower_bearer::{BearerAuth, BearerAuthLayer};
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;
@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
 
 async fn story() -> Result<(), BoxError> {
     // Real servers on real sockets, from the test kit.
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     endpoint.require_client(CLIENT_ID, CLIENT_SECRET);
     let api = Api::start(&endpoint).await;
     println!("token endpoint  {}", endpoint.url());
@@ -171,7 +171,7 @@ async fn check(
     Ok(())
 }
 
-fn tell(endpoint: &TokenEndpoint, api: &Api) {
+fn tell(endpoint: &AuthorizationServer, api: &Api) {
     println!(
         "   token requests: {}; API calls: {} accepted, {} rejected\n",
         endpoint.requests(),

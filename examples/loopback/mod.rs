@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tower_bearer::testing::{Reply, TokenEndpoint};
+use tower_bearer::testing::{AuthorizationServer, Reply};
 
 pub(crate) use self::parts::{Counter, Gate, serve};
 pub use self::parts::{HttpClient, http1_client, http2_client};
@@ -26,12 +26,12 @@ pub const CLIENT_SECRET: &str = "a secret: with spaces & signs";
 #[derive(Clone)]
 pub struct Issuer {
     url: String,
-    endpoint: Arc<TokenEndpoint>,
+    endpoint: Arc<AuthorizationServer>,
 }
 
 impl Issuer {
     pub async fn start() -> Self {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         endpoint.require_client(CLIENT_ID, CLIENT_SECRET);
         Self {
             url: endpoint.url(),

@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::sync::watch;
 
-use super::endpoint::TokenEndpoint;
+use super::authorization_server::AuthorizationServer;
 use super::gate::wait_for;
 use super::received::{ReceivedRequest, Several, bearer};
 use super::register::Register;
@@ -73,7 +73,7 @@ impl Api {
     /// # Panics
     ///
     /// If there is no free port, or no tokio runtime.
-    pub async fn start(endpoint: &TokenEndpoint) -> Self {
+    pub async fn start(endpoint: &AuthorizationServer) -> Self {
         Self::guarded_by(endpoint.register()).await
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | tokens without an issuer, and failures on demand | [`ScriptedProvider`], a provider that answers as a script says |
 //! | time that passes when the test says so | [`ManualClock`], for [`with_clock`](crate::cache::TokenCacheBuilder::with_clock) |
-//! | a token endpoint, with real sockets | [`TokenEndpoint`] |
+//! | an authorization server, with real sockets | [`AuthorizationServer`] |
 //! | an API that rejects tokens, with real sockets | [`Api`] |
 //! | an answer other than the usual one | [`Answer`] of a provider, [`Reply`] of a server |
 //! | something that takes long | [`Gate`], which the test opens |
@@ -28,7 +28,7 @@
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_bearer::BearerAuthLayer;
 //! use tower_bearer::oauth2::ClientCredentials;
-//! use tower_bearer::testing::{Api, Secrets, TokenEndpoint};
+//! use tower_bearer::testing::{Api, AuthorizationServer, Secrets};
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 //! # runtime.block_on(an_order_is_placed_although_the_token_was_revoked());
@@ -36,7 +36,7 @@
 //! #[tokio::test]
 //! # */
 //! async fn an_order_is_placed_although_the_token_was_revoked() {
-//!     let endpoint = TokenEndpoint::start().await;
+//!     let endpoint = AuthorizationServer::start().await;
 //!     endpoint.require_client("shop", "hunter2");
 //!     let api = Api::start(&endpoint).await;
 //!
@@ -73,8 +73,8 @@
 //! included. `Debug` shows none of that.
 
 mod api;
+mod authorization_server;
 mod encodings;
-mod endpoint;
 mod gate;
 mod logs;
 mod provider;
@@ -85,7 +85,7 @@ mod secrets;
 mod server;
 
 pub use self::api::Api;
-pub use self::endpoint::TokenEndpoint;
+pub use self::authorization_server::AuthorizationServer;
 pub use self::gate::Gate;
 pub use self::logs::Logs;
 pub use self::provider::{Answer, ScriptedProvider};

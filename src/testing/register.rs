@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The tokens of a [`TokenEndpoint`](super::TokenEndpoint), known to every [`Api`](super::Api) that trusts it.
+/// The tokens of a [`AuthorizationServer`](super::AuthorizationServer), known to every [`Api`](super::Api) that trusts it.
 #[derive(Default)]
 pub(super) struct Register {
     state: Mutex<State>,

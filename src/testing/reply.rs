@@ -32,7 +32,7 @@ use crate::error::BoxError;
 /// # let _ = replies;
 /// ```
 #[derive(Clone)]
-#[must_use = "a reply is given by a `TokenEndpoint` or an `Api`"]
+#[must_use = "a reply is given by a `AuthorizationServer` or an `Api`"]
 pub struct Reply {
     status: StatusCode,
     headers: HeaderMap,

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tower_bearer::testing::{Api, Reply, TokenEndpoint};
+use tower_bearer::testing::{Api, AuthorizationServer, Reply};
 
 use crate::support::{ask, clients, send, with_token};
 
@@ -18,7 +18,7 @@ const INVALID: &str = "Bearer error=\"invalid_token\"";
 #[tokio::test]
 async fn what_the_endpoint_issued_is_accepted_until_it_is_revoked() {
     for client in clients() {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         let (api, other) = (Api::start(&endpoint).await, Api::start(&endpoint).await);
         for _ in 0..3 {
             ask(&client, &endpoint, "grant_type=a").await;

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode, Version};
 use http_body_util::Full;
-use tower_bearer::testing::{Reply, TokenEndpoint};
+use tower_bearer::testing::{AuthorizationServer, Reply};
 
 use crate::support::{ask, clients, send, token_request};
 
 #[tokio::test]
 async fn whatever_the_grant_the_nth_request_gets_the_nth_token_for_an_hour() {
     for client in clients() {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         let forms = ["grant_type=client_credentials", "grant_type=x&scope=a+b"];
         for (form, token) in forms.into_iter().zip(["token-1", "token-2"]) {
             let answer = ask(&client, &endpoint, form).await;
@@ -33,7 +33,7 @@ async fn whatever_the_grant_the_nth_request_gets_the_nth_token_for_an_hour() {
 #[tokio::test]
 async fn requests_are_kept_as_they_arrived() {
     for (client, version) in clients().iter().zip([Version::HTTP_11, Version::HTTP_2]) {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         ask(client, &endpoint, "grant_type=a&scope=x+y&scope2=%26").await;
 
         let received = endpoint.received().remove(0);
@@ -58,7 +58,7 @@ async fn requests_are_kept_as_they_arrived() {
 #[tokio::test]
 async fn lifetimes_are_told_as_they_were_set_and_left_out_if_there_is_none() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
 
     endpoint.set_lifetime(Duration::from_millis(1999));
     let answer = ask(&client, &endpoint, "grant_type=a").await;
@@ -72,7 +72,7 @@ async fn lifetimes_are_told_as_they_were_set_and_left_out_if_there_is_none() {
 #[tokio::test]
 async fn what_is_no_token_request_is_refused() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     let get = Request::get(endpoint.url()).body(Full::default()).unwrap();
     let answer = send(&client, get).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
@@ -95,7 +95,7 @@ async fn what_is_no_token_request_is_refused() {
 #[tokio::test]
 async fn who_is_not_the_required_client_is_refused() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     endpoint.require_client("a:b c", "h=&+%");
 
     // "a%3Ab+c:h%3D%26%2B%25", "a%3Ab+c:wrong" and "a:b c:h=&+%"
@@ -134,7 +134,7 @@ async fn who_is_not_the_required_client_is_refused() {
 #[tokio::test]
 async fn the_next_answers_come_first_then_those_of_the_closure_then_the_usual_ones() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     endpoint.answer_with(|request| {
         let is_b = request.parameter("scope").as_deref() == Some("b");
         is_b.then(|| Reply::oauth_error(StatusCode::BAD_REQUEST, "invalid_scope"))
@@ -169,7 +169,7 @@ async fn the_next_answers_come_first_then_those_of_the_closure_then_the_usual_on
 #[tokio::test]
 async fn a_token_in_an_answer_that_is_no_success_was_not_issued() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     let body = Bytes::from_static(br#"{"access_token":"no"}"#);
     endpoint.answer_always(Reply::json(StatusCode::BAD_REQUEST, body));
 
@@ -182,7 +182,7 @@ async fn a_token_in_an_answer_that_is_no_success_was_not_issued() {
 #[tokio::test]
 async fn it_can_be_asked_whether_a_token_is_good() {
     let [client, _] = clients();
-    let endpoint = TokenEndpoint::start().await;
+    let endpoint = AuthorizationServer::start().await;
     ask(&client, &endpoint, "grant_type=a").await;
 
     assert!(endpoint.accepts("token-1") && !endpoint.accepts("token-2"));

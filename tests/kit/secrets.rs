@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tower_bearer::testing::{Api, Logs, Secrets, TokenEndpoint};
+use tower_bearer::testing::{Api, AuthorizationServer, Logs, Secrets};
 
 /// It comes out differently by every encoding.
 const SECRET: &str = "s3cr\"t:+%/ \\é~ß";
@@ -165,7 +165,7 @@ fn what_the_kit_offers_can_be_sent_between_threads() {
     };
 
     assert_impl_all!(Api: Send, Sync, fmt::Debug);
-    assert_impl_all!(TokenEndpoint: Send, Sync, fmt::Debug);
+    assert_impl_all!(AuthorizationServer: Send, Sync, fmt::Debug);
     assert_impl_all!(ScriptedProvider: Send, Sync, Clone, Default, fmt::Debug);
     assert_impl_all!(ManualClock: Send, Sync, Clone, Default, fmt::Debug);
     assert_impl_all!(Gate: Send, Sync, Clone, Default, fmt::Debug);

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tower_bearer::testing::TokenEndpoint;
+use tower_bearer::testing::AuthorizationServer;
 
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -59,7 +59,11 @@ pub(crate) async fn try_send(
 }
 
 /// Asks for a token with this form.
-pub(crate) async fn ask(client: &HttpClient, endpoint: &TokenEndpoint, form: &str) -> Answered {
+pub(crate) async fn ask(
+    client: &HttpClient,
+    endpoint: &AuthorizationServer,
+    form: &str,
+) -> Answered {
     let form = Full::from(form.to_owned());
     let request = token_request().uri(endpoint.url()).body(form).unwrap();
     send(client, request).await

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
-use tower_bearer::testing::{ReceivedRequest, Reply, TokenEndpoint};
+use tower_bearer::testing::{AuthorizationServer, ReceivedRequest, Reply};
 
 pub(crate) type Body = Bytes;
 
@@ -18,7 +18,7 @@ pub(crate) struct Received {
 }
 
 pub(crate) struct Server {
-    endpoint: TokenEndpoint,
+    endpoint: AuthorizationServer,
 }
 
 impl Server {
@@ -26,7 +26,7 @@ impl Server {
     where
         F: Fn(&Received) -> Response<Body> + Send + Sync + 'static,
     {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         endpoint.answer_with(move |request| Some(answer(&Received::from(request)).into()));
         Self { endpoint }
     }
@@ -37,7 +37,7 @@ impl Server {
     }
 
     pub(crate) async fn replying(reply: Reply) -> Self {
-        let endpoint = TokenEndpoint::start().await;
+        let endpoint = AuthorizationServer::start().await;
         endpoint.answer_always(reply);
         Self { endpoint }
     }

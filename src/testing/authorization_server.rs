@@ -13,7 +13,8 @@ use super::register::Register;
 use super::reply::Reply;
 use super::server::{Server, Usual};
 
-/// A token endpoint on loopback: a real server for HTTP/1.1 and HTTP/2, on a port of its own.
+/// An authorization server on loopback (RFC 6749 §1.1), of which there is the token endpoint: a real server for
+/// HTTP/1.1 and HTTP/2, on a port of its own.
 ///
 /// The n-th token request gets the token `token-n`, for an hour, whatever the grant. What differs from that
 /// is said by a [`Reply`]. Stops when it is dropped, with all of its connections.
@@ -22,7 +23,7 @@ use super::server::{Server, Usual};
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower_bearer::testing::{Reply, TokenEndpoint};
+/// use tower_bearer::testing::{AuthorizationServer, Reply};
 /// # #[cfg(feature = "oauth2")]
 /// use tower_bearer::{FetchErrorKind, TokenCache, oauth2::ClientCredentials};
 /// # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -30,7 +31,7 @@ use super::server::{Server, Usual};
 /// # #[cfg(feature = "oauth2")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let endpoint = TokenEndpoint::start().await;
+/// let endpoint = AuthorizationServer::start().await;
 /// endpoint.require_client("my-service", "hunter2");
 /// endpoint.answer_next([Reply::oauth_error(StatusCode::BAD_REQUEST, "invalid_scope")]);
 ///
@@ -50,7 +51,7 @@ use super::server::{Server, Usual};
 /// # #[cfg(not(feature = "oauth2"))]
 /// # fn main() {}
 /// ```
-pub struct TokenEndpoint {
+pub struct AuthorizationServer {
     server: Server,
     issuer: Arc<Issuer>,
 }
@@ -70,7 +71,7 @@ struct Client {
     secret: Zeroizing<String>,
 }
 
-impl TokenEndpoint {
+impl AuthorizationServer {
     /// Starts on a free port of 127.0.0.1.
     ///
     /// # Panics
@@ -130,9 +131,9 @@ impl TokenEndpoint {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// use http::StatusCode;
-    /// use tower_bearer::testing::{Reply, TokenEndpoint};
+    /// use tower_bearer::testing::{AuthorizationServer, Reply};
     ///
-    /// let endpoint = TokenEndpoint::start().await;
+    /// let endpoint = AuthorizationServer::start().await;
     /// endpoint.answer_with(|request| {
     ///     let scope = request.parameter("scope");
     ///     let is_known = scope.as_deref() == Some("orders:read");
@@ -226,9 +227,9 @@ impl TokenEndpoint {
     }
 }
 
-impl fmt::Debug for TokenEndpoint {
+impl fmt::Debug for AuthorizationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenEndpoint")
+        f.debug_struct("AuthorizationServer")
             .field("url", &self.url())
             .field("requests", &self.requests())
             .finish_non_exhaustive()
