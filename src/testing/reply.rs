@@ -139,7 +139,10 @@ impl Reply {
     }
 
     /// Sends status, headers, the length of the body and the first half of it, and closes the connection.
-    /// Over HTTP/2, resets the stream.
+    /// Over HTTP/2, resets the stream, and the last byte of the half may be lost. Of a body of
+    /// hundreds of kilobytes, less than half may arrive.
+    ///
+    /// A body of less than three bytes is filled up with spaces, so that there is something to break off.
     pub fn breaking_off(self) -> Self {
         self.with_fault(Fault::BreakOff)
     }
@@ -196,6 +199,7 @@ impl Reply {
     /// An error closes the connection.
     pub(super) async fn into_response(mut self) -> Result<Response<ReplyBody>, Closed> {
         if self.fault == Fault::BreakOff {
+            self.body = filled_up(self.body);
             self.headers.insert(CONTENT_LENGTH, self.body.len().into());
         }
         let body = match self.fault {
@@ -237,16 +241,35 @@ fn never_fails(body: Full<Bytes>) -> ReplyBody {
         .boxed_unsync()
 }
 
-fn half_of(body: Bytes) -> ReplyBody {
-    let half = body.slice(..body.len() / 2);
-    let half = stream::once(future::ready(Ok(Frame::data(half))));
+/// As many bytes a body has at least that breaks off: two to be sent, and one that is missing.
+const SHORTEST: usize = 3;
+
+fn filled_up(body: Bytes) -> Bytes {
+    if body.len() >= SHORTEST {
+        return body;
+    }
+    let mut longer = body.to_vec();
+    longer.resize(SHORTEST, b' ');
+    longer.into()
+}
+
+/// At an error, hyper resets an HTTP/2 stream, and drops what was not written of it. Therefore the half comes
+/// in two pieces: the second is not taken before the first is on its way, and the head with it, since the
+/// server lets no stream buffer more ([`SEND_BUFFER`]).
+fn half_of(mut body: Bytes) -> ReplyBody {
+    let mut half = body.split_to((body.len() / 2).max(SHORTEST - 1));
+    let last = half.split_off(half.len() - 1);
+    let pieces = stream::iter([half, last].map(|piece| Ok(Frame::data(piece))));
     let end = stream::once(async {
-        // Until the head and the half are written: what is not, hyper drops at an error.
+        // HTTP/1.1 writes what it has when there is nothing more for the moment.
         tokio::task::yield_now().await;
         Err(Closed.into())
     });
-    StreamBody::new(half.chain(end)).boxed_unsync()
+    StreamBody::new(pieces.chain(end)).boxed_unsync()
 }
+
+/// As little as there is: the next piece of a body waits until the last one was written.
+pub(super) const SEND_BUFFER: usize = 1;
 
 const PIECE: usize = 16 * 1024;
 

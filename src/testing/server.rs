@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::gate::{Gate, wait_for};
 use super::received::ReceivedRequest;
-use super::reply::{Closed, Reply, ReplyBody};
+use super::reply::{Closed, Reply, ReplyBody, SEND_BUFFER};
 
 /// How many requests may be in flight on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 20_000;
@@ -195,7 +195,10 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>, spawne
         async move { shared.exchange(request, connection).await }
     });
     let mut server = auto::Builder::new(spawner);
-    server.http2().max_concurrent_streams(MAX_STREAMS);
+    server
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(SEND_BUFFER);
     // Ends when the client or a reply closes it.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
