@@ -6,6 +6,8 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
@@ -19,6 +21,38 @@ pub(super) enum Encoding {
     Hex,
     Bytes,
     Escaped,
+}
+
+impl Encoding {
+    /// At which byte of `text` a form begins that is encoded so.
+    pub(super) fn find(self, form: &str, text: &str) -> Option<usize> {
+        match self {
+            Self::Bytes => find_list(form, text),
+            _ => text.find(form),
+        }
+    }
+}
+
+/// Finds a list however it is spaced: `{:#?}` puts each number on an indented line of its own, which may have
+/// been escaped since, and JSON leaves out the spaces.
+fn find_list(list: &str, text: &str) -> Option<usize> {
+    let (first, others) = list.split_once(", ")?;
+    let goes_on_at = |end: usize| {
+        let mut rest = &text[end..];
+        others.split(", ").all(|number| {
+            let next = rest.strip_prefix(',').map(without_spacing);
+            let after = next.and_then(|next| next.strip_prefix(number));
+            after.map(|after| rest = after).is_some()
+        })
+    };
+    let mut starts = text.match_indices(first).map(|(start, _)| start);
+    starts.find(|start| goes_on_at(start + first.len()))
+}
+
+fn without_spacing(text: &str) -> &str {
+    let text = text.trim_start();
+    let text = text.strip_prefix("\\n").unwrap_or(text);
+    text.trim_start()
 }
 
 impl fmt::Display for Encoding {
@@ -66,8 +100,6 @@ pub(super) fn forms_of(secret: &str) -> Vec<(Encoding, Text)> {
     for text in &plain {
         let mut once = escapes(text);
         let twice: Vec<_> = once.iter().flat_map(|text| escapes(text)).collect();
-        // `Debug` of `Bytes`.
-        once.push(Zeroizing::new(text.as_bytes().escape_ascii().to_string()));
         once.extend(twice);
         for text in once {
             forms.add(Encoding::Escaped, text.to_string());
@@ -136,16 +168,41 @@ impl Forms {
 fn escapes(text: &str) -> Vec<Text> {
     let json = serde_json::Value::from(text).to_string();
     let json = Zeroizing::new(json);
-    let json = &json[1..json.len() - 1];
+    let json = within_quotes(&json);
     let mut all = vec![
         json.to_owned(),
         json.replace('/', "\\/"),
         escape_non_ascii(json),
         text.escape_debug().to_string(),
         text.escape_default().to_string(),
+        text.as_bytes().escape_ascii().to_string(),
     ];
-    all.dedup();
-    all.into_iter().map(Zeroizing::new).collect()
+    // `Debug` escapes less than the functions above: of quotation marks, those only that surround the text, and a
+    // `HeaderValue` no backslashes.
+    let mut shown = vec![
+        format!("{text:?}"),
+        format!("{:?}", Bytes::copy_from_slice(text.as_bytes())),
+    ];
+    if let Ok(value) = HeaderValue::from_str(text) {
+        shown.push(format!("{value:?}"));
+    }
+    for shown in shown.into_iter().map(Zeroizing::new) {
+        all.push(within_quotes(&shown).to_owned());
+    }
+    let mut distinct = Vec::<Text>::new();
+    for text in all.into_iter().map(Zeroizing::new) {
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
+
+/// What is between the first quotation mark, which may follow a `b`, and the last.
+fn within_quotes(quoted: &str) -> &str {
+    let inner = quoted.strip_prefix('b').unwrap_or(quoted);
+    let inner = inner.strip_prefix('"').unwrap_or(inner);
+    inner.strip_suffix('"').unwrap_or(inner)
 }
 
 /// As JSON in ASCII has it (RFC 8259 §7).

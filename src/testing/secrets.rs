@@ -15,7 +15,10 @@ use super::encodings::{self, Encoding};
 ///   credentials of RFC 6749 §2.3.1 are found, whatever the client id;
 /// - in hexadecimal, and as a list of bytes.
 ///
-/// The last two only if it has six bytes or more: any text holds less.
+/// The last two only if it has six bytes or more: any text holds less. A part of a secret is not looked for.
+///
+/// A list of secrets is one of that moment. Take [`issued()`](super::AuthorizationServer::issued) at the end of
+/// the test, when all tokens are among them.
 ///
 /// ```
 /// use tower_bearer::testing::Secrets;
@@ -72,7 +75,7 @@ impl Secrets {
         self
     }
 
-    /// Where the first of the secrets is that can be found in `text`.
+    /// Where the first of the secrets is that can be found in `text`: nowhere if there are no secrets.
     pub fn find_in(&self, text: &str) -> Option<FoundSecret> {
         self.secrets
             .iter()
@@ -83,7 +86,7 @@ impl Secrets {
                         position,
                         label: secret.label.clone(),
                         encoding: *encoding,
-                        offset: text.find(needle.as_str())?,
+                        offset: encoding.find(needle, text)?,
                     })
                 })
             })
@@ -93,9 +96,11 @@ impl Secrets {
     ///
     /// # Panics
     ///
-    /// If it does. The message says which and where, and quotes nothing.
+    /// If it does. The message says which and where, and quotes nothing. Also if there are no secrets to look
+    /// for: nothing would be asserted. So do the other assertions.
     #[track_caller]
     pub fn assert_absent_from(&self, text: &str) {
+        self.assert_not_empty();
         if let Some(found) = self.find_in(text) {
             panic!("{found}");
         }
@@ -129,6 +134,7 @@ impl Secrets {
     /// If one is. How deep in the chain is said too.
     #[track_caller]
     pub fn assert_absent_from_error(&self, error: &(dyn Error + 'static)) {
+        self.assert_not_empty();
         let mut next = Some(error);
         let mut depth = 0;
         while let Some(error) = next {
@@ -144,6 +150,14 @@ impl Secrets {
             next = error.source();
             depth += 1;
         }
+    }
+
+    #[track_caller]
+    fn assert_not_empty(&self) {
+        assert!(
+            !self.secrets.is_empty(),
+            "there are no secrets to look for: were they listed before there were any?"
+        );
     }
 
     #[track_caller]

@@ -45,6 +45,46 @@ fn a_secret_is_found_however_it_was_encoded() {
     assert_found(&serde_json::json!(format!("{:?}", Some(SECRET))).to_string());
 }
 
+/// What `Debug` of them is made by the types themselves, each of which escapes in its own way.
+#[test]
+fn a_secret_is_found_in_debug_of_texts_headers_and_bytes() {
+    for secret in [
+        SECRET,
+        "pass\\wo\"rd1",
+        "it's a \"secret\"",
+        "it's\tone",
+        "back\\slash",
+        "'\\\"\n\0\r'é",
+    ] {
+        let secrets = Secrets::new([secret]);
+        let assert_found = |shown: &dyn fmt::Debug| {
+            let shown = [format!("{shown:?}"), format!("{shown:#?}")];
+            for text in &shown {
+                assert!(secrets.find_in(text).is_some(), "not found in {text}");
+                // In a log whose lines are JSON.
+                let text = serde_json::json!({ "message": text }).to_string();
+                assert!(secrets.find_in(&text).is_some(), "not found in {text}");
+            }
+        };
+        assert_found(&Some(secret));
+        assert_found(&Some(bytes::Bytes::from(secret)));
+        assert_found(&Some(secret.as_bytes()));
+        if let Ok(value) = http::HeaderValue::from_str(secret) {
+            assert_found(&Some(value));
+        }
+        let list = serde_json::json!(secret.as_bytes()).to_string();
+        assert!(secrets.find_in(&list).is_some(), "not found in {list}");
+    }
+}
+
+#[test]
+fn of_a_list_of_bytes_it_is_told_where_it_begins() {
+    let text = "[97, 98, 97, 98, 99, 100, 101, 102]";
+    let found = Secrets::new(["abcdef"]).find_in(text).unwrap();
+    assert_eq!(found.offset(), 9);
+    assert!(Secrets::new(["abcdeg"]).find_in(text).is_none());
+}
+
 #[test]
 fn a_secret_is_found_in_base64_wherever_it_begins_and_whatever_surrounds_it() {
     use base64::Engine;
@@ -137,6 +177,24 @@ fn whatever_can_be_printed_is_searched() {
 #[should_panic = "secret 1 is empty"]
 fn an_empty_secret_is_refused() {
     let _ = Secrets::new(["a"]).with("nothing", "");
+}
+
+#[test]
+fn that_no_secrets_are_absent_is_not_asserted() {
+    let secrets = Secrets::new(Vec::<String>::new());
+    assert_eq!(secrets.find_in("anything"), None);
+
+    let assertions: [&dyn Fn(); 4] = [
+        &|| secrets.assert_absent_from("text"),
+        &|| secrets.assert_absent_from_debug("text"),
+        &|| secrets.assert_absent_from_display("text"),
+        &|| secrets.assert_absent_from_error(&Inner),
+    ];
+    for assertion in assertions {
+        let payload = catch_unwind(AssertUnwindSafe(assertion)).unwrap_err();
+        let message = payload.downcast::<&str>().unwrap();
+        assert!(message.starts_with("there are no secrets to look for"));
+    }
 }
 
 #[test]
