@@ -121,7 +121,7 @@ impl Api {
     }
 
     /// Rejects the next so many requests for which no reply is scripted, whatever token they carry, which
-    /// stays good.
+    /// stays good. After [`reject_before_body`](Self::reject_before_body), without having read their body.
     pub fn reject_next(&self, requests: usize) {
         self.guard.rejecting.store(requests, Ordering::Relaxed);
     }
@@ -131,8 +131,10 @@ impl Api {
         self.reject_next(usize::MAX);
     }
 
-    /// Answers 401 without having read the body, from now on, as soon as the head of a request is seen not
-    /// to carry a good token.
+    /// Answers without having read the body, from now on, the requests that are rejected: those whose head is
+    /// seen not to carry a good token, and those of [`reject_next`](Self::reject_next) and
+    /// [`reject_everything`](Self::reject_everything). Who is rejected when the head arrives stays so, also if
+    /// it is held and its token good again when it is let go.
     ///
     /// Over HTTP/1.1 the connection cannot be used again then, unless the body came at once.
     pub fn reject_before_body(&self) {
@@ -146,9 +148,7 @@ impl Api {
 
     /// Answers every request by `answer` from now on, and as usual those for which it has none.
     ///
-    /// # Panics
-    ///
-    /// If `answer` panics, its connection is closed.
+    /// If `answer` panics, its connection is closed; over HTTP/2, the stream is reset.
     pub fn answer_with(
         &self,
         answer: impl Fn(&ReceivedRequest) -> Option<Reply> + Send + Sync + 'static,
@@ -169,6 +169,9 @@ impl Api {
     }
 
     /// Holds requests from now on, after they were counted and before their token is looked at.
+    ///
+    /// A request takes its reply of [`answer_next`](Self::answer_next) when it arrives. All else counts that has
+    /// been said when it is let go: [`answer_with`](Self::answer_with), `reject_next` and what is revoked.
     pub fn hold(&self) {
         self.server.gate().shut();
     }
@@ -256,8 +259,9 @@ impl Usual for Guard {
         }
     }
 
-    fn is_answered_early(&self, request: &ReceivedRequest) -> bool {
-        self.is_early.load(Ordering::Relaxed) && self.refusal_of_head(request).is_some()
+    fn early_reply(&self, request: &ReceivedRequest) -> Option<Reply> {
+        let is_early = self.is_early.load(Ordering::Relaxed);
+        is_early.then(|| self.refusal(request)).flatten()
     }
 
     fn sent(&self, _: &ReceivedRequest, reply: &Reply) {

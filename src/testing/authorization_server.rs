@@ -142,9 +142,7 @@ impl AuthorizationServer {
     /// # }
     /// ```
     ///
-    /// # Panics
-    ///
-    /// If `answer` panics, its connection is closed.
+    /// If `answer` panics, its connection is closed; over HTTP/2, the stream is reset.
     pub fn answer_with(
         &self,
         answer: impl Fn(&ReceivedRequest) -> Option<Reply> + Send + Sync + 'static,
@@ -163,6 +161,9 @@ impl AuthorizationServer {
     }
 
     /// Holds requests from now on, after they were counted and before they are looked at.
+    ///
+    /// A request takes its reply of [`answer_next`](Self::answer_next) when it arrives. All else counts that has
+    /// been said when it is let go: [`answer_with`](Self::answer_with), the lifetime and the required client.
     pub fn hold(&self) {
         self.server.gate().shut();
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -27,9 +28,9 @@ pub(super) trait Usual: Send + Sync + 'static {
     /// What the server does by itself.
     fn reply(&self, request: &ReceivedRequest) -> Reply;
 
-    /// Whether this request is answered before its body is read.
-    fn is_answered_early(&self, _: &ReceivedRequest) -> bool {
-        false
+    /// The reply to a request that is answered before its body is read.
+    fn early_reply(&self, _: &ReceivedRequest) -> Option<Reply> {
+        None
     }
 
     /// Is told what the client gets.
@@ -140,13 +141,14 @@ impl Shared {
     ) -> Result<Response<ReplyBody>, Closed> {
         let (head, body) = request.into_parts();
         let mut received = ReceivedRequest::new(head.clone(), Bytes::new(), connection);
-        if !self.usual.is_answered_early(&received) {
+        let early = self.usual.early_reply(&received);
+        if early.is_none() {
             // The client gave up.
             let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
             received = ReceivedRequest::new(head, body, connection);
         }
 
-        let (next, answer) = {
+        let next = {
             // Held meanwhile, so that the replies go in the order of what was received.
             let mut script = self.script();
             self.log.send_modify(|log| {
@@ -154,11 +156,14 @@ impl Shared {
                 received.number = log.requests;
                 log.received.push(received.clone());
             });
-            (script.next.pop_front(), script.answer.clone())
+            script.next.pop_front()
         };
         self.gate.pass().await;
+        // What was said meanwhile counts.
+        let answer = self.script().answer.clone();
         let reply = next
             .or_else(|| answer?(&received))
+            .or(early)
             .unwrap_or_else(|| self.usual.reply(&received));
         reply.wait_for_gate().await;
         self.usual.sent(&received, &reply);
@@ -172,10 +177,11 @@ impl Shared {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, spawner: Spawner) {
     loop {
-        // It fails for single connections, such as those that were reset before they were accepted.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(&error) => continue,
+            // There are no more files, for example, and will be none while the test waits.
+            Err(error) => panic!("a server of the test kit cannot accept connections: {error}"),
         };
         let mut connection = 0;
         shared.log.send_modify(|log| {
@@ -185,6 +191,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, spawner: Spawner) {
         let serving = serve(stream, connection, Arc::clone(&shared), spawner.clone());
         spawner.spawn(serving);
     }
+}
+
+/// Whether it was reset before it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
 }
 
 async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>, spawner: Spawner) {

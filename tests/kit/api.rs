@@ -1,6 +1,7 @@
 //! The API: what it accepts and rejects, and what it knows of its requests.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -175,28 +176,29 @@ async fn a_request_says_which_connection_it_came_by() {
     assert_eq!(api.connections(), 2);
 }
 
+/// Of a request whose body never ends.
+async fn status_of_endless(http2: bool, api: &Api, token: &str) -> u16 {
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(http2)
+        .build_http();
+    let body = futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+    let request = Request::post(api.url("/"))
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .body(StreamBody::new(body))
+        .unwrap();
+    let response = tokio::time::timeout(Duration::from_secs(60), client.request(request)).await;
+    response.expect("hangs").unwrap().status().as_u16()
+}
+
 #[tokio::test]
 async fn a_bad_token_can_be_rejected_before_the_body_has_come() {
     for http2 in [false, true] {
         let api = Api::start_accepting_any_token().await;
         api.revoke("bad");
         api.reject_before_body();
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(http2)
-            .build_http();
 
-        // It never ends.
-        let body = StreamBody::new(futures_util::stream::pending::<
-            Result<Frame<Bytes>, Infallible>,
-        >());
-        let request = Request::post(api.url("/"))
-            .header(AUTHORIZATION, "Bearer bad")
-            .body(body)
-            .unwrap();
-        let response = client.request(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(status_of_endless(http2, &api, "bad").await, 401);
         assert_eq!(api.received()[0].body(), "");
-        drop(response);
 
         let good = send(&clients()[0], with_token(&api.url("/"), "good")).await;
         assert_eq!(good.body, "payload");
@@ -217,4 +219,46 @@ async fn bodies_of_any_length_arrive() {
     let response = client.request(request.body(Empty::new()).unwrap()).await;
     let body = response.unwrap().into_body().collect().await.unwrap();
     assert!(body.to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn good_tokens_that_are_rejected_can_be_so_before_the_body_has_come() {
+    for http2 in [false, true] {
+        let api = Api::start_accepting_any_token().await;
+        api.reject_before_body();
+        api.reject_next(1);
+
+        assert_eq!(status_of_endless(http2, &api, "good").await, 401);
+        assert_eq!(api.received()[0].body(), "");
+        let good = send(&clients()[0], with_token(&api.url("/"), "good")).await;
+        assert_eq!(good.body, "payload", "only the next one was to be rejected");
+    }
+}
+
+#[tokio::test]
+async fn the_next_reply_is_taken_on_arrival_and_all_others_when_let_go() {
+    for client in clients() {
+        let api = Api::start_accepting_any_token().await;
+        api.answer_always(Reply::text(StatusCode::OK, "before"));
+        api.answer_next([Reply::text(StatusCode::OK, "first")]);
+        api.hold();
+        let mut held = Vec::new();
+        for arrived in 1..=2 {
+            let (client, request) = (client.clone(), with_token(&api.url("/"), "a"));
+            held.push(tokio::spawn(
+                async move { send(&client, request).await.body },
+            ));
+            api.wait_for_requests(arrived).await;
+        }
+
+        api.answer_next([Reply::text(StatusCode::OK, "next")]);
+        api.answer_always(Reply::text(StatusCode::OK, "now"));
+        api.release();
+
+        let [first, second] = held.try_into().unwrap();
+        assert_eq!(first.await.unwrap(), "first");
+        assert_eq!(second.await.unwrap(), "now");
+        let third = send(&client, with_token(&api.url("/"), "a")).await;
+        assert_eq!(third.body, "next");
+    }
 }
