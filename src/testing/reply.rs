@@ -58,8 +58,13 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// As of hyper's server, at 1xx.
+    /// At 1xx: what is informational is no answer (RFC 9110 §15.2).
+    #[track_caller]
     pub fn status(status: StatusCode) -> Self {
+        assert!(
+            !status.is_informational(),
+            "{status} is no answer: another has to follow it"
+        );
         Self {
             status,
             headers: HeaderMap::new(),
@@ -70,6 +75,11 @@ impl Reply {
     }
 
     /// A response with this text.
+    ///
+    /// # Panics
+    ///
+    /// At 1xx, as [`status`](Self::status) does.
+    #[track_caller]
     pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         Self::status(status)
@@ -78,6 +88,11 @@ impl Reply {
     }
 
     /// A response with this text, which is called JSON, whatever it is.
+    ///
+    /// # Panics
+    ///
+    /// At 1xx, as [`status`](Self::status) does.
+    #[track_caller]
     pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Self {
         let json = HeaderValue::from_static("application/json");
         Self::status(status)
@@ -101,6 +116,11 @@ impl Reply {
     }
 
     /// A token endpoint's refusal (RFC 6749 §5.2), such as 400 and `invalid_scope`.
+    ///
+    /// # Panics
+    ///
+    /// At 1xx, as [`status`](Self::status) does.
+    #[track_caller]
     pub fn oauth_error(status: StatusCode, code: &str) -> Self {
         let body = serde_json::json!({ "error": code }).to_string();
         let reply = Self::json(status, body);
@@ -157,7 +177,8 @@ impl Reply {
         Self::status(StatusCode::OK).with_fault(Fault::Hang)
     }
 
-    /// Sets a header; the last value counts.
+    /// Sets a header; the last value counts. A reply with several fields of one name is made of an
+    /// [`http::Response`], by `into()`.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
@@ -216,7 +237,7 @@ impl Reply {
     }
 }
 
-/// As any [`http::Response`] has it: status, headers and body.
+/// As any [`http::Response`] has it: status, headers and body. Panics at 1xx, as [`Reply::status`] does.
 impl<B: Into<Bytes>> From<Response<B>> for Reply {
     fn from(response: Response<B>) -> Self {
         let (parts, body) = response.into_parts();

@@ -122,6 +122,8 @@ async fn status_headers_and_text_are_those_of_the_reply() {
         http::Response::builder()
             .status(302)
             .header("location", "/x")
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
             .body("moved")
             .unwrap()
             .into(),
@@ -139,6 +141,14 @@ async fn status_headers_and_text_are_those_of_the_reply() {
         (302, "/x")
     );
     assert_eq!(moved.json(), "moved");
+    let cookies = moved.head.headers().get_all("set-cookie").iter();
+    assert!(cookies.eq(["a=1", "b=2"]));
+}
+
+#[test]
+#[should_panic = "103 Early Hints is no answer"]
+fn what_is_informational_is_refused_as_a_reply() {
+    let _ = Reply::status(StatusCode::EARLY_HINTS);
 }
 
 #[tokio::test]
