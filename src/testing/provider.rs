@@ -53,6 +53,7 @@ struct Shared {
 
 struct Script {
     answers: VecDeque<Answer>,
+    always: Option<Arc<dyn Fn() -> Answer + Send + Sync>>,
     lifetime: Option<Duration>,
 }
 
@@ -68,6 +69,7 @@ impl ScriptedProvider {
         gate.open();
         let script = Script {
             answers: script.into_iter().collect(),
+            always: None,
             lifetime: Some(LIFETIME),
         };
         Self {
@@ -84,12 +86,28 @@ impl ScriptedProvider {
         self.script().answers.push_back(answer.into());
     }
 
+    /// Answers so whenever the script is at its end, from now on: `answer` is called for each fetch.
+    ///
+    /// ```
+    /// use tower_bearer::FetchErrorKind;
+    /// use tower_bearer::testing::{Answer, ScriptedProvider};
+    ///
+    /// let provider = ScriptedProvider::new();
+    /// provider.answer_always(|| Answer::failure(FetchErrorKind::Unavailable));
+    /// ```
+    ///
+    /// If `answer` panics, the fetch does.
+    pub fn answer_always(&self, answer: impl Fn() -> Answer + Send + Sync + 'static) {
+        self.script().always = Some(Arc::new(answer));
+    }
+
     /// Sets how long the tokens live that come when the script is at its end; `None` leaves it unsaid.
     pub fn set_lifetime(&self, lifetime: impl Into<Option<Duration>>) {
         self.script().lifetime = lifetime.into();
     }
 
-    /// Holds all answers from now on.
+    /// Holds all answers from now on. A fetch takes its answer of the script when it begins, and not when it is
+    /// let go.
     pub fn hold(&self) {
         self.shared.gate.shut();
     }
@@ -126,7 +144,7 @@ impl ScriptedProvider {
 
 impl TokenProvider for ScriptedProvider {
     async fn fetch_token(&self, cx: FetchContext) -> Result<AccessToken, BoxError> {
-        let answer = {
+        let (next, always, lifetime, number) = {
             // Held meanwhile, so that the answers go in the order of the fetches.
             let mut script = self.script();
             let mut number = 0;
@@ -134,15 +152,16 @@ impl TokenProvider for ScriptedProvider {
                 asked.push(cx);
                 number = asked.len();
             });
-            let answer = script.answers.pop_front();
-            answer.unwrap_or_else(|| {
-                let token = token(&format!("token-{number}"));
-                match script.lifetime {
-                    Some(lifetime) => token.with_expires_in(lifetime).into(),
-                    None => token.into(),
-                }
-            })
+            let next = script.answers.pop_front();
+            (next, script.always.clone(), script.lifetime, number)
         };
+        let answer = next.or_else(|| Some(always?())).unwrap_or_else(|| {
+            let token = token(&format!("token-{number}"));
+            match lifetime {
+                Some(lifetime) => token.with_expires_in(lifetime).into(),
+                None => token.into(),
+            }
+        });
         self.shared.gate.pass().await;
         answer.given().await
     }

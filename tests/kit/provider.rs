@@ -52,6 +52,21 @@ fn each_kind_of_failure_can_be_had() {
 }
 
 #[test]
+fn what_is_always_answered_comes_whenever_the_script_is_at_its_end() {
+    let provider = ScriptedProvider::answering([Answer::token("a")]);
+    provider.answer_always(|| Answer::failure(FetchErrorKind::Unavailable));
+
+    assert_eq!(fetch(&provider).unwrap().expose_secret(), "a");
+    assert_eq!(fetch(&provider), Err(FetchErrorKind::Unavailable));
+    provider.push(Answer::token("b"));
+    assert_eq!(fetch(&provider).unwrap().expose_secret(), "b");
+    for _ in 0..3 {
+        assert_eq!(fetch(&provider), Err(FetchErrorKind::Unavailable));
+    }
+    assert_eq!(provider.fetches(), 6);
+}
+
+#[test]
 fn a_panic_of_the_provider_is_a_failed_fetch_of_the_cache() {
     let provider = ScriptedProvider::answering([Answer::panic()]);
     let cache = TokenCache::new(provider);
