@@ -16,8 +16,11 @@ use super::server::{Server, Usual};
 /// An authorization server on loopback (RFC 6749 §1.1), of which there is the token endpoint: a real server for
 /// HTTP/1.1 and HTTP/2, on a port of its own.
 ///
-/// The n-th token request gets the token `token-n`, for an hour, whatever the grant. What differs from that
-/// is said by a [`Reply`]. Stops when it is dropped, with all of its connections.
+/// The n-th request gets the token `token-n`, for an hour, if it is a token request as RFC 6749 §3.2 has them: a
+/// `POST` of a form (`application/x-www-form-urlencoded`) with one `grant_type`, whatever grant it is. A `GET`
+/// is answered with 405, anything else, such as JSON, with 400 and `invalid_request`; for a server that takes
+/// those, say so by [`answer_with`](Self::answer_with). What else differs is said by a [`Reply`]. Stops when it is
+/// dropped, with all of its connections.
 ///
 /// Needs a tokio runtime, whose I/O driver is enabled.
 ///
@@ -103,6 +106,10 @@ impl AuthorizationServer {
 
     /// Refuses from now on, as `invalid_client`, who does not name this client and its secret, by
     /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
+    ///
+    /// In `Basic`, both are form-urlencoded first, as that section wants it. Who sends them as they are is
+    /// refused if there is a `+` or `%` in them; for such clients, look at the header in
+    /// [`answer_with`](Self::answer_with).
     pub fn require_client(&self, id: impl Into<String>, secret: impl Into<String>) {
         self.issuer.settings().client = Some(Client {
             id: id.into(),
