@@ -14,6 +14,25 @@
 //! so. The provider, the clock and the gate work on any executor; the servers need a tokio runtime, speak
 //! HTTP/1.1 and HTTP/2 without TLS, and end when they are dropped.
 //!
+//! The clock moves a cache, and nothing else: see [`ManualClock`] for what goes by the system's clock.
+//!
+//! # How to get it
+//!
+//! By feature `test-util`, for tests alone:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! tower-bearer = { version = "0.1", features = ["test-util"] }
+//!
+//! # What the test below needs besides.
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! hyper-util = { version = "0.1", features = ["client-legacy", "http1", "tokio"] }
+//! tokio = { version = "1", features = ["macros", "rt"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! # A whole test
 //!
 //! A client of ours that has to survive the loss of its token:
