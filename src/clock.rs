@@ -187,10 +187,10 @@ mod manual {
     ///
     /// Clones are the same clock. The wall clock can also be set to another time, as a system's is.
     ///
-    /// It moves the [cache](crate::cache) to which it was given, and nothing else. By the system's clock go, among others,
-    /// the time limits and pauses of [`TokenProviderExt`](crate::provider::TokenProviderExt), the age of files of
-    /// tokens, what is kept of discovery, the lifetimes that [`token_fn`](crate::token_fn) and chains of providers
-    /// look at, and the `iat` and `exp` of assertions.
+    /// It moves the [cache](crate::cache) to which it was given, and nothing else. By the system's clock go, among
+    /// others, the time limits and pauses of [`TokenProviderExt`](crate::provider::TokenProviderExt), the age of
+    /// files of tokens, what is kept of discovery, the lifetimes that [`token_fn`](crate::token_fn) and chains of
+    /// providers look at, and the `iat` and `exp` of assertions.
     ///
     /// ```
     /// use std::time::Duration;
