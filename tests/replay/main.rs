@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod any_order;
+mod elsewhere;
+mod failures;
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
+mod sizes;
 mod sockets;
-
 mod support;
 mod transitions;

@@ -179,6 +179,9 @@ fn minus(hint: &SizeHint, read: u64) -> SizeHint {
     }
 }
 
+/// What most bodies here may be kept up to.
+pub(crate) const LIMIT: usize = 10;
+
 /// A body as the inner service sees it.
 pub(crate) struct Reader {
     task: Spawn<Pin<Box<ReplayBody<Fed>>>>,
@@ -260,4 +263,25 @@ pub(crate) fn rejected(kept: &mut Kept<Fed>) -> bool {
 
 pub(crate) fn again(kept: Kept<Fed>) -> Reader {
     Reader::new(<Streaming as Replay<Fed>>::replay(kept).into_body())
+}
+
+/// A chunk that says when it is gone.
+pub(crate) fn chunk(len: usize) -> (Bytes, Arc<()>) {
+    struct Owner(Vec<u8>, #[allow(dead_code)] Arc<()>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let held = Arc::new(());
+    let owner = Owner(vec![b'x'; len], Arc::clone(&held));
+    (Bytes::from_owner(owner), held)
+}
+
+pub(crate) fn is_gone(chunk: &Arc<()>) -> bool {
+    Arc::strong_count(chunk) == 1
+}
+
+pub(crate) fn trailers_len() -> usize {
+    "x-sum42".len()
 }
