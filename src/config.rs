@@ -35,7 +35,8 @@ pub(crate) struct AnsweredElsewhere;
 
 impl AnsweredElsewhere {
     pub(crate) fn marks<B>(response: &Response<B>) -> bool {
-        response.extensions().get::<Self>().is_some()
+        // Nobody else marks one.
+        cfg!(feature = "reqwest") && response.extensions().get::<Self>().is_some()
     }
 }
 

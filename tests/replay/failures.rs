@@ -79,3 +79,14 @@ fn a_body_that_panics_while_it_is_offered_fails_when_it_is_sent_again() {
     assert_eq!(second.data(), "ab");
     second.read().expect("as if complete").unwrap_err();
 }
+
+#[test]
+fn alone_a_body_is_asked_for_its_length_only_by_those_who_want_it() {
+    let (feeder, body) = fed();
+    let (mut first, kept) = send(body, LIMIT);
+    drop(kept);
+    // No chunk is lost by a panic in there.
+    feeder.feed(Feed::PanicInHint);
+    feeder.data("ab");
+    assert_eq!((first.data(), first.data()), ("".into(), "ab".into()));
+}

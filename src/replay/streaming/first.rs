@@ -12,13 +12,15 @@ use crate::error::BoxError;
 /// The body of the first request.
 pub(super) struct First<B> {
     source: Source<B>,
-    /// Of what it has yet to pass on.
-    hint: SizeHint,
-    ended: bool,
 }
 
 enum Source<B> {
-    Shared(Arc<Shared<B>>),
+    Shared {
+        shared: Arc<Shared<B>>,
+        /// Of what it has yet to pass on.
+        hint: SizeHint,
+        ended: bool,
+    },
     /// Since nobody else will read it.
     Own(Pin<Box<B>>),
     None,
@@ -37,11 +39,12 @@ enum Turn<B> {
 
 impl<B> First<B> {
     pub(super) fn new(shared: Arc<Shared<B>>, hint: SizeHint, ended: bool) -> Self {
-        Self {
-            source: Source::Shared(shared),
+        let source = Source::Shared {
+            shared,
             hint,
             ended,
-        }
+        };
+        Self { source }
     }
 }
 
@@ -50,34 +53,28 @@ where
     B: Body<Error: Into<BoxError>>,
 {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
-        let shared = match &mut self.source {
-            Source::Shared(shared) => shared,
-            Source::Own(body) => {
-                let polled = read(body.as_mut(), cx);
-                (self.hint, self.ended) = (body.size_hint(), body.is_end_stream());
-                return polled;
-            }
+        let (shared, hint, ended) = match &mut self.source {
+            Source::Shared {
+                shared,
+                hint,
+                ended,
+            } => (shared, hint, ended),
+            Source::Own(body) => return read(body.as_mut(), cx),
             Source::None => return Poll::Ready(None),
         };
         match turn(shared, cx) {
             Turn::Read(mut reading) => {
                 let polled = reading.poll(cx);
-                let (polled, hint, ended) = reading.end(polled, cx);
+                let (polled, hint_now, ended_now) = reading.end(polled, cx);
                 if polled.is_ready() {
-                    (self.hint, self.ended) = (hint, ended);
+                    (*hint, *ended) = (hint_now, ended_now);
                 }
                 polled
             }
             Turn::Keep(held_back, unread) => {
                 self.source = match unread {
-                    Unread::Here(body) => {
-                        (self.hint, self.ended) = (body.size_hint(), body.is_end_stream());
-                        Source::Own(body)
-                    }
-                    _ => {
-                        (self.hint, self.ended) = (SizeHint::with_exact(0), true);
-                        Source::None
-                    }
+                    Unread::Here(body) => Source::Own(body),
+                    _ => Source::None,
                 };
                 match held_back {
                     Some(read) => Poll::Ready(Some(read)),
@@ -93,11 +90,19 @@ where
 
     #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        match &self.source {
+            Source::Shared { hint, .. } => hint.clone(),
+            Source::Own(body) => body.size_hint(),
+            Source::None => SizeHint::with_exact(0),
+        }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.ended
+        match &self.source {
+            Source::Shared { ended, .. } => *ended,
+            Source::Own(body) => body.is_end_stream(),
+            Source::None => true,
+        }
     }
 }
 
