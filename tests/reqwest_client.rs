@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use http::{Method, Version};
+use http::Version;
 use reqwest::{Client, Request, Response};
 use static_assertions::assert_impl_all;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
@@ -17,7 +17,7 @@ use tower_bearer::reqwest::ResponseFuture;
 use tower_bearer::{BearerAuth, BearerAuthLayer, FetchError};
 
 use self::layer_support::socket::{Server, answer};
-use self::layer_support::{Issuer, bearer, token, without_hanging};
+use self::layer_support::{Issuer, assert_same_post_twice, bearer, token, without_hanging};
 use self::reqwest_support::{api, client, direct, layer_for, reason};
 use self::socket_support::RawServer;
 
@@ -77,18 +77,7 @@ async fn a_rejected_post_is_sent_again_as_it_was() {
     assert_eq!(response.status(), 200);
     assert!(reason(&response).is_none());
     assert_eq!(response.text().await.unwrap(), "welcome");
-    let received = server.received();
-    assert_eq!(received.len(), 2);
-    for (request, token) in received.iter().zip(["token-1", "token-2"]) {
-        assert_eq!(request.method(), Method::POST);
-        assert_eq!(request.uri(), "/items?x=1");
-        assert_eq!(request.version(), Version::HTTP_11);
-        assert_eq!(request.body(), "payload");
-        assert_eq!(request.headers()["content-length"], "7");
-        let many: Vec<_> = request.headers().get_all("x-many").iter().collect();
-        assert_eq!(many, ["first", "second"]);
-        assert_eq!(bearer(request), Some(token));
-    }
+    assert_same_post_twice(&server.received());
     assert_eq!(issuer.fetches(), 2);
 }
 

@@ -98,16 +98,20 @@ async fn above_another_origin_gets_neither_token_nor_headers_and_its_401_condemn
     }
 }
 
+/// Whose second hop finds the token revoked.
+async fn revoking_on_the_way() -> Server {
+    Server::start(|request| match (request.uri().path(), bearer(request)) {
+        ("/here", _) => redirect(302, "/there"),
+        (_, Some("token-1")) => answer(401, ""),
+        _ => answer(200, ""),
+    })
+    .await
+}
+
 #[tokio::test]
 async fn above_each_hop_within_the_origin_is_a_request_of_its_own_and_can_be_healed() {
     for (version, http) in clients() {
-        // The second hop finds the token revoked.
-        let server = Server::start(|request| match (request.uri().path(), bearer(request)) {
-            ("/here", _) => redirect(302, "/there"),
-            (_, Some("token-1")) => answer(401, ""),
-            _ => answer(200, ""),
-        })
-        .await;
+        let server = revoking_on_the_way().await;
         let issuer = Issuer::new();
 
         let client = above(layer_for(&server, &issuer), http);
@@ -122,12 +126,7 @@ async fn above_each_hop_within_the_origin_is_a_request_of_its_own_and_can_be_hea
 #[tokio::test]
 async fn below_a_redirect_is_followed_anew_when_its_end_rejects_the_token() {
     for (version, http) in clients() {
-        let server = Server::start(|request| match (request.uri().path(), bearer(request)) {
-            ("/here", _) => redirect(302, "/there"),
-            (_, Some("token-1")) => answer(401, ""),
-            _ => answer(200, ""),
-        })
-        .await;
+        let server = revoking_on_the_way().await;
         let issuer = Issuer::new();
 
         let client = below(layer_for(&server, &issuer), http);

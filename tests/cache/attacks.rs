@@ -15,15 +15,8 @@ use tower_bearer::{
 };
 
 use crate::support::{
-    Desk, Issuer, at_once, issuer, key, millis, now, returns, secs, tasks_run, token,
+    Desk, Issuer, at_once, by_hand, issuer, key, millis, now, returns, secs, tasks_run, token,
 };
-
-fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
-    let clock = ManualClock::new();
-    let (issuer, desk) = issuer();
-    let builder = TokenCache::builder(issuer).with_clock(clock.clone());
-    (builder.build(), clock, desk)
-}
 
 fn single() -> Runtime {
     let mut builder = Builder::new_current_thread();

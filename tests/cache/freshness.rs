@@ -10,15 +10,8 @@ use tower_bearer::testing::ManualClock;
 use tower_bearer::{AccessToken, FetchError, FetchErrorKind, TokenCache, TokenProvider};
 
 use crate::support::{
-    Answer, Calls, Desk, Issuer, at_once, issuer, millis, now, secs, tasks_run, token,
+    Answer, Calls, Desk, Issuer, at_once, by_hand, issuer, millis, now, secs, tasks_run, token,
 };
-
-fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
-    let clock = ManualClock::new();
-    let (issuer, desk) = issuer();
-    let builder = TokenCache::builder(issuer).with_clock(clock.clone());
-    (builder.build(), clock, desk)
-}
 
 fn at_once_by(
     f: impl Fn(usize) -> Answer + Send + Sync + 'static,

@@ -3,24 +3,9 @@
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_bearer::testing::ManualClock;
-use tower_bearer::{AccessToken, FetchError, TokenCache};
+use tower_bearer::{FetchError, TokenCache};
 
-use crate::support::{Desk, Issuer, at_once, issuer, key, millis, now, secs, tasks_run, token};
-
-fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
-    let clock = ManualClock::new();
-    let (issuer, desk) = issuer();
-    let builder = TokenCache::builder(issuer).with_clock(clock.clone());
-    (builder.build(), clock, desk)
-}
-
-/// Has the issuer return `text` by way of `refresh`.
-fn install(cache: &TokenCache<Issuer>, desk: &mut Desk, text: &str) -> AccessToken {
-    let mut caller = spawn(cache.refresh());
-    assert_pending!(caller.poll());
-    desk.now().answer(token(text, 3600));
-    assert_ready_ok!(caller.poll())
-}
+use crate::support::{at_once, by_hand, install, issuer, key, millis, now, secs, tasks_run, token};
 
 #[test]
 fn a_rejected_token_is_replaced_and_the_provider_is_told_which_it_was() {

@@ -6,25 +6,9 @@ use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_bearer::rejection::{NotRetried, NotRetriedReason};
 use tower_bearer::testing::ManualClock;
-use tower_bearer::{AccessToken, FetchError, FetchErrorKind, TokenCache, TokenProvider};
+use tower_bearer::{FetchError, FetchErrorKind, TokenCache};
 
-use crate::support::{Desk, Issuer, at_once, issuer, key, now, secs, tasks_run, token};
-
-fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
-    let clock = ManualClock::new();
-    let (issuer, desk) = issuer();
-    let cache = TokenCache::builder(issuer)
-        .with_clock(clock.clone())
-        .build();
-    (cache, clock, desk)
-}
-
-fn install(cache: &TokenCache<impl TokenProvider>, desk: &mut Desk, text: &str) -> AccessToken {
-    let mut caller = spawn(cache.token());
-    assert_pending!(caller.poll());
-    desk.now().answer(token(text, 3600));
-    assert_ready_ok!(caller.poll())
-}
+use crate::support::{at_once, by_hand, install, key, now, secs, tasks_run, token};
 
 /// The kind of the failure that kept a request from being sent again.
 #[track_caller]

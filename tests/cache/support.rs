@@ -7,8 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_test::task::spawn;
+use tokio_test::{assert_pending, assert_ready_ok};
 use tower_bearer::error::BoxError;
-use tower_bearer::{AccessToken, FetchContext, TokenProvider, TokenRequest};
+use tower_bearer::testing::ManualClock;
+use tower_bearer::{AccessToken, FetchContext, TokenCache, TokenProvider, TokenRequest};
 
 /// What a provider returns.
 pub(crate) type Answer = Result<AccessToken, BoxError>;
@@ -170,4 +173,20 @@ pub(crate) fn returns<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static)
             Err(payload) => std::panic::resume_unwind(payload),
         },
     }
+}
+
+/// A cache whose fetches are answered by hand, and whose clock is turned by hand.
+pub(crate) fn by_hand() -> (TokenCache<Issuer>, ManualClock, Desk) {
+    let clock = ManualClock::new();
+    let (issuer, desk) = issuer();
+    let builder = TokenCache::builder(issuer).with_clock(clock.clone());
+    (builder.build(), clock, desk)
+}
+
+/// Has the issuer return `text` by way of `refresh`.
+pub(crate) fn install(cache: &TokenCache<Issuer>, desk: &mut Desk, text: &str) -> AccessToken {
+    let mut caller = spawn(cache.refresh());
+    assert_pending!(caller.poll());
+    desk.now().answer(token(text, 3600));
+    assert_ready_ok!(caller.poll())
 }

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::watch;
 use tower::Service;
 use tower_bearer::rejection::{NotRetried, NotRetriedReason};
@@ -40,6 +41,23 @@ pub(crate) fn token(text: &str) -> AccessToken {
     AccessToken::new(text)
         .unwrap()
         .with_expires_in(Duration::from_secs(3600))
+}
+
+/// Whether these are the same POST of `payload` to `/items?x=1`, with two values of `x-many`, by one token and
+/// then the other.
+#[track_caller]
+pub(crate) fn assert_same_post_twice(received: &[Request<Bytes>]) {
+    assert_eq!(received.len(), 2);
+    for (request, token) in received.iter().zip(["token-1", "token-2"]) {
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(request.uri(), "/items?x=1");
+        assert_eq!(request.version(), Version::HTTP_11);
+        assert_eq!(request.body(), "payload");
+        assert_eq!(request.headers()["content-length"], "7");
+        let many: Vec<_> = request.headers().get_all("x-many").iter().collect();
+        assert_eq!(many, ["first", "second"]);
+        assert_eq!(bearer(request), Some(token));
+    }
 }
 
 /// The only token that a request carries.
