@@ -102,6 +102,19 @@ fn size_and_end_are_right_at_any_time() {
 }
 
 #[test]
+fn alone_size_and_end_are_those_of_what_is_left() {
+    let (feeder, body) = fed_with(SizeHint::with_exact(4));
+    let (mut first, kept) = send(body, LIMIT);
+    drop(kept);
+    for (data, left) in [("a", 3), ("bc", 1), ("d", 0)] {
+        feeder.data(data);
+        assert_eq!(first.data(), data);
+        assert_eq!(first.size().exact(), Some(left));
+        assert_eq!(first.is_at_its_end(), left == 0);
+    }
+}
+
+#[test]
 fn a_body_that_was_sent_to_its_end_is_at_its_end_once_it_is_sent_again() {
     let (feeder, body) = fed_with(SizeHint::with_exact(2));
     let (mut first, mut kept) = send(body, LIMIT);
