@@ -11,7 +11,9 @@ use tower::{Layer, Service};
 use tower_bearer::{BearerAuthLayer, TokenProvider, TokenRequest};
 use tower_http::auth::AddAuthorizationLayer;
 
-use self::contenders::{HttpRequest, ORIGIN, Ready, accounts, request, request_at_run_time, send, token};
+use self::contenders::{
+    HttpRequest, ORIGIN, Ready, accounts, request, request_at_run_time, send, token,
+};
 
 mod contenders;
 
@@ -61,7 +63,8 @@ fn short_token() -> BearerAuthLayer<impl TokenProvider, tower_bearer::replay::Ne
 /// Of which the last is the one.
 fn eight_origins() -> BearerAuthLayer<impl TokenProvider, tower_bearer::replay::Never> {
     let cache = in_memory().cache().clone();
-    let mut layer = BearerAuthLayer::for_origin(cache, "https://ap1.example.com").expect("an origin");
+    let mut layer =
+        BearerAuthLayer::for_origin(cache, "https://ap1.example.com").expect("an origin");
     for number in 2..8 {
         let origin = format!("https://ap{number}.example.com");
         layer = layer.allow_origin(origin).expect("an origin");

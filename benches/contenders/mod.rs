@@ -73,6 +73,8 @@ pub fn never(
     layer(token, accounts).with_replay(replay::Never)
 }
 
+/// Never inlined, so that all contenders are called alike.
+#[inline(never)]
 pub fn send<S>(service: &mut S, request: HttpRequest)
 where
     S: Service<HttpRequest, Response = Response<()>>,
