@@ -31,6 +31,8 @@ pub struct Origin {
     port: u16,
     /// As it was given.
     authority: String,
+    /// The [ends] of that, which tell most names apart.
+    ends: (u64, u64),
 }
 
 impl Origin {
@@ -81,18 +83,34 @@ impl Origin {
             host: authority.host().to_ascii_lowercase(),
             port: port(authority, https).ok_or(invalid(InvalidOriginKind::NotAUri))?,
             authority: authority.as_str().to_owned(),
+            ends: ends(authority.as_str()),
         })
     }
 
-    fn matches(&self, scheme: &Scheme, authority: &Authority) -> bool {
-        if is_https(scheme) != Some(self.https) {
-            return false;
-        }
-        // Nearly all requests spell the origin as it was named; taking an authority apart costs more
-        // than all the rest of the check.
-        authority.as_str() == self.authority
-            || (port(authority, self.https) == Some(self.port)
-                && authority.host().eq_ignore_ascii_case(&self.host))
+    /// Whether `authority` is what this one was given as.
+    #[inline(always)]
+    fn is_spelled(&self, https: bool, authority: &str, its_ends: (u64, u64)) -> bool {
+        self.https == https
+            && self.ends == its_ends
+            && self.authority.len() == authority.len()
+            // Of so few there is nothing between the ends.
+            && (matches!(authority.len(), 8..=16) || self.authority == authority)
+    }
+
+    fn matches(&self, https: bool, authority: &Authority) -> bool {
+        self.https == https
+            && port(authority, https) == Some(self.port)
+            && authority.host().eq_ignore_ascii_case(&self.host)
+    }
+}
+
+/// The first eight bytes and the last, or nothing of what is shorter.
+#[inline(always)]
+fn ends(text: &str) -> (u64, u64) {
+    let text = text.as_bytes();
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_ne_bytes(*first), u64::from_ne_bytes(*last)),
+        _ => (0, 0),
     }
 }
 
@@ -194,19 +212,32 @@ pub(crate) struct Origins {
 
 impl Origins {
     /// Whether a request for `uri` may carry a token.
+    #[inline(always)]
     pub(crate) fn allow(&self, uri: &Uri) -> bool {
-        match (uri.scheme(), uri.authority()) {
+        match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => {
-                (self.every_https && *scheme == Scheme::HTTPS)
-                    || self
-                        .named
-                        .iter()
-                        .any(|origin| origin.matches(scheme, authority))
+                let (https, text) = match scheme {
+                    "https" if self.every_https => return true,
+                    "https" => (true, authority.as_str()),
+                    "http" => (false, authority.as_str()),
+                    _ => return false,
+                };
+                // Nearly all requests spell the origin as it was named; taking an authority apart costs more
+                // than all the rest of a hit.
+                let (mut named, ends) = (self.named.iter(), ends(text));
+                named.any(|origin| origin.is_spelled(https, text, ends))
+                    || self.allow_otherwise_spelled(https, authority)
             }
             (None, None) => self.relative,
             // The target of CONNECT (RFC 9110 §9.3.6): for a proxy, not for the origin.
             _ => false,
         }
+    }
+
+    #[cold]
+    fn allow_otherwise_spelled(&self, https: bool, authority: &Authority) -> bool {
+        let mut named = self.named.iter();
+        named.any(|origin| origin.matches(https, authority))
     }
 }
 
