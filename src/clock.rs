@@ -62,6 +62,7 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::System => system::now(),
@@ -154,6 +155,7 @@ mod system {
     #[cfg(any(not(any(target_os = "linux", target_os = "android")), miri))]
     const CLOCK: ClockId = ClockId::Monotonic;
 
+    #[inline]
     pub(super) fn now() -> Instant {
         let time = clock_gettime(CLOCK);
         // Neither clock starts before zero nor reaches 2^64 ns, which is 584 years.

@@ -1,16 +1,18 @@
 //! What the layer is told and its services follow: which requests get a token, and how.
 
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex};
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
-use crate::cache::{Held, Slot, TokenCache};
+use crate::cache::{Held, Seen, Slot, TokenCache};
 use crate::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
 use crate::origin::Origins;
 use crate::provider::{PassThrough, TokenRequest};
 use crate::rejection::{self, IsRejection};
+use crate::spread::Spread;
 use crate::telemetry;
 
 pub(crate) struct Config<P> {
@@ -23,6 +25,9 @@ pub(crate) struct Config<P> {
     pub(crate) is_rejection: Option<Arc<IsRejection>>,
     pub(crate) replace_authorization: bool,
 }
+
+/// As services and their requests hold it.
+pub(crate) type Settings<P> = Spread<Config<P>, Mutex<Seen>>;
 
 /// Says which token a request needs that does not say so itself.
 pub(crate) type ChooseToken = dyn Fn(&Parts) -> Option<TokenRequest> + Send + Sync;
@@ -51,34 +56,65 @@ pub(crate) enum Admission {
 }
 
 impl<P> Config<P> {
-    pub(crate) fn admit(&self, request: &mut Parts) -> Admission {
-        if request.extensions.get::<PassThrough>().is_some() {
+    /// What becomes of a request. One that is authorized may still turn out to [bring its own
+    /// token](Self::put_token).
+    #[inline(always)]
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Admission {
+        let is_plain = request.extensions().is_empty()
+            && self.choose_token.is_none()
+            && !self.require_token_request;
+        if is_plain && self.origins.allow(request.uri()) {
+            return Admission::Authorize(None);
+        }
+        self.admit_by_all(request)
+    }
+
+    #[inline(never)]
+    fn admit_by_all<B>(&self, request: &mut Request<B>) -> Admission {
+        if request.extensions().get::<PassThrough>().is_some() {
             return Admission::Pass;
         }
-        let has_its_own = request.headers.contains_key(AUTHORIZATION);
-        if has_its_own && !self.replace_authorization {
+        if !self.origins.allow(request.uri()) {
+            return self.admit_elsewhere(request.headers_mut());
+        }
+        match (request.extensions().get(), &self.choose_token) {
+            (None, None) if !self.require_token_request => Admission::Authorize(None),
+            // Before anybody is asked.
+            _ if self.leaves_alone(request.headers()) => Admission::Pass,
+            (Some(token), _) => self.admit_for(token),
+            (None, Some(choose)) => match with_parts(request, |parts| choose(parts)) {
+                Some(token) => self.admit_for(&token),
+                None if self.require_token_request => Admission::Refuse(MissingTokenRequest.into()),
+                None => Admission::Authorize(None),
+            },
+            (None, None) => Admission::Refuse(MissingTokenRequest.into()),
+        }
+    }
+
+    fn admit_for(&self, token: &TokenRequest) -> Admission {
+        if token == self.cache.slot().request() {
+            Admission::Authorize(None)
+        } else {
+            Admission::Authorize(Some(self.cache.engine().slot(token)))
+        }
+    }
+
+    fn admit_elsewhere(&self, headers: &mut HeaderMap) -> Admission {
+        if self.leaves_alone(headers) {
             return Admission::Pass;
         }
-        if !self.origins.allow(&request.uri) {
-            if self.refuse_other_origins {
-                return Admission::Refuse(OriginNotAllowed.into());
-            }
-            // Only present here if it must not pass.
-            request.headers.remove(AUTHORIZATION);
-            telemetry::other_origin();
-            return Admission::Pass;
+        if self.refuse_other_origins {
+            return Admission::Refuse(OriginNotAllowed.into());
         }
-        let chosen = match (request.extensions.get::<TokenRequest>(), &self.choose_token) {
-            (Some(token), _) => Some(token.clone()),
-            (None, Some(choose)) => choose(request),
-            (None, None) => None,
-        };
-        match chosen {
-            Some(token) if token == *self.cache.slot().request() => Admission::Authorize(None),
-            Some(token) => Admission::Authorize(Some(self.cache.engine().slot(&token))),
-            None if self.require_token_request => Admission::Refuse(MissingTokenRequest.into()),
-            None => Admission::Authorize(None),
-        }
+        // Only present here if it must not pass.
+        headers.remove(AUTHORIZATION);
+        telemetry::other_origin();
+        Admission::Pass
+    }
+
+    /// Whether a request brings a token of its own, and is to keep it.
+    pub(crate) fn leaves_alone(&self, headers: &HeaderMap) -> bool {
+        !self.replace_authorization && headers.contains_key(AUTHORIZATION)
     }
 
     /// Whether a response rejects the token of its request, unless it is [from elsewhere](AnsweredElsewhere).
@@ -90,16 +126,83 @@ impl<P> Config<P> {
         }
     }
 
+    /// Puts the token on a request, unless [that brings its own](Self::leaves_alone). Then it returns false.
+    #[inline(always)]
+    pub(crate) fn put_token(&self, headers: &mut HeaderMap, value: HeaderValue) -> bool {
+        if self.replace_authorization {
+            headers.insert(AUTHORIZATION, value);
+            return true;
+        }
+        // To look first whether there is one would cost half as much again.
+        let has_its_own = headers.append(AUTHORIZATION, value);
+        if has_its_own {
+            take_last(headers, &AUTHORIZATION);
+        }
+        !has_its_own
+    }
+
     /// Puts the token and what goes with it on a request.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap, held: &Held) {
-        // Replaces whatever there is, so that no request carries two.
         headers.insert(AUTHORIZATION, held.token.header_value().clone());
-        for (name, value) in held.token.headers().iter().chain(&self.headers) {
+        self.put_headers(headers, Some(held.token.headers()));
+    }
+
+    /// Puts on a request what goes with the token.
+    #[inline]
+    pub(crate) fn put_headers(
+        &self,
+        headers: &mut HeaderMap,
+        of_token: Option<&[(HeaderName, HeaderValue)]>,
+    ) {
+        if of_token.is_some() || !self.headers.is_empty() {
+            self.put_some(headers, of_token.unwrap_or_default());
+        }
+    }
+
+    #[inline(never)]
+    fn put_some(&self, headers: &mut HeaderMap, of_token: &[(HeaderName, HeaderValue)]) {
+        for (name, value) in of_token.iter().chain(&self.headers) {
             if !headers.contains_key(name) {
                 headers.insert(name, value.clone());
             }
         }
     }
+}
+
+/// Undoes an `append`, and leaves all else in its order.
+#[cold]
+fn take_last(headers: &mut HeaderMap, name: &HeaderName) {
+    let mut left = headers.get_all(name).iter().count();
+    let mut current = None;
+    for (next, value) in mem::take(headers) {
+        current = next.or(current);
+        let current = current
+            .as_ref()
+            .expect("each name comes with its first value");
+        if current == name {
+            left -= 1;
+            if left == 0 {
+                continue;
+            }
+        }
+        headers.append(current, value);
+    }
+}
+
+/// Lends the head of a request.
+fn with_parts<B, T>(request: &mut Request<B>, f: impl FnOnce(&Parts) -> T) -> T {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    let mut swap = |parts: &mut Parts| {
+        mem::swap(request.method_mut(), &mut parts.method);
+        mem::swap(request.uri_mut(), &mut parts.uri);
+        mem::swap(request.version_mut(), &mut parts.version);
+        mem::swap(request.headers_mut(), &mut parts.headers);
+        mem::swap(request.extensions_mut(), &mut parts.extensions);
+    };
+    swap(&mut parts);
+    let value = f(&parts);
+    swap(&mut parts);
+    value
 }
 
 impl<P> Clone for Config<P> {

@@ -11,6 +11,7 @@ use crate::origin::{InvalidOrigin, Origin, Origins};
 use crate::provider::{TokenProvider, TokenRequest};
 use crate::replay::InMemory;
 use crate::service::BearerAuth;
+use crate::spread::Spread;
 
 /// Puts access tokens on outbound requests, and heals a 401 by one retry with a new token.
 ///
@@ -256,7 +257,11 @@ impl<S: InnerService, P, R: Clone> Layer<S> for BearerAuthLayer<P, R> {
     type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(inner, Arc::clone(&self.config), self.replay.clone())
+        BearerAuth::new(
+            inner,
+            Spread::new(Arc::clone(&self.config)),
+            self.replay.clone(),
+        )
     }
 }
 

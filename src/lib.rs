@@ -112,6 +112,7 @@ pub mod replay;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
+mod spread;
 mod sync;
 pub mod telemetry;
 #[cfg(feature = "test-util")]

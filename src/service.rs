@@ -1,14 +1,13 @@
 use std::fmt;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_service::Service;
 
 use crate::cache::TokenCache;
-use crate::config::{Admission, Config};
+use crate::config::{Admission, Settings};
 use crate::error::BoxError;
-use crate::future::{Authorized, ResponseFuture};
+use crate::future::{Authorized, Hit, ResponseFuture};
 use crate::provider::TokenProvider;
 use crate::replay::{InMemory, Replay};
 
@@ -23,12 +22,12 @@ use crate::replay::{InMemory, Replay};
 /// A request that waits for a token holds no slot of the inner service.
 pub struct BearerAuth<S, P, R = InMemory> {
     inner: S,
-    config: Arc<Config<P>>,
+    config: Settings<P>,
     replay: R,
 }
 
 impl<S, P, R> BearerAuth<S, P, R> {
-    pub(crate) fn new(inner: S, config: Arc<Config<P>>, replay: R) -> Self {
+    pub(crate) fn new(inner: S, config: Settings<P>, replay: R) -> Self {
         Self {
             inner,
             config,
@@ -62,7 +61,7 @@ impl<S: Clone, P: TokenProvider, R> BearerAuth<S, P, R> {
     /// which is not, what the future calls.
     pub(crate) fn begin<W, B>(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         call: impl FnOnce(&mut S, Request<R::Body>) -> W::Future,
         wrap: impl FnOnce(S) -> W,
     ) -> ResponseFuture<W, P, R, B>
@@ -70,35 +69,53 @@ impl<S: Clone, P: TokenProvider, R> BearerAuth<S, P, R> {
         W: Service<Request<R::Body>>,
         R: Replay<B>,
     {
-        let (mut parts, body) = request.into_parts();
-        let slot = match self.config.admit(&mut parts) {
+        let config = self.config.clone();
+        let slot = match config.admit(&mut request) {
             Admission::Authorize(slot) => slot,
-            Admission::Pass => {
-                let request = Request::from_parts(parts, self.replay.pass(body));
-                return ResponseFuture::passing(call(&mut self.inner, request));
-            }
+            Admission::Pass => return self.pass(request, call),
             Admission::Refuse(error) => {
                 self.give_back();
                 return ResponseFuture::refused(error);
             }
         };
-        let authorized = Authorized::new(Arc::clone(&self.config), slot);
-        let (body, kept) = self.replay.keep(&parts, body);
-        let mut request = Request::from_parts(parts, body);
-
-        match authorized.try_authorize(&mut request) {
-            Some(generation) => {
-                let retry = kept.map(|kept| (wrap(self.inner.clone()), kept));
+        let authorized = Authorized::new(config, slot);
+        match authorized.authorize(request.headers_mut()) {
+            Hit::Token {
+                generation,
+                headers,
+            } => {
+                let mut kept = self.replay.keep(&mut request);
+                let config = authorized.config();
+                config.put_headers(request.headers_mut(), headers.as_deref());
+                let request = self.replay.prepare(request, kept.as_mut());
                 let response = call(&mut self.inner, request);
+                let retry = kept.map(|kept| (wrap(self.inner.clone()), kept));
                 ResponseFuture::sending(response, authorized, generation, retry)
             }
-            None => {
+            Hit::ItsOwn => self.pass(request, call),
+            Hit::None => {
                 // Nothing is held while the request waits.
                 self.give_back();
                 let service = wrap(self.inner.clone());
+                let mut kept = self.replay.keep(&mut request);
+                let request = self.replay.prepare(request, kept.as_mut());
                 ResponseFuture::acquiring(service, authorized, request, kept)
             }
         }
+    }
+
+    /// Sends a request as it is.
+    fn pass<W, B>(
+        &mut self,
+        request: Request<B>,
+        call: impl FnOnce(&mut S, Request<R::Body>) -> W::Future,
+    ) -> ResponseFuture<W, P, R, B>
+    where
+        W: Service<Request<R::Body>>,
+        R: Replay<B>,
+    {
+        let request = self.replay.prepare(request, None);
+        ResponseFuture::passing(call(&mut self.inner, request))
     }
 
     /// Gives the ready service back.
@@ -130,7 +147,7 @@ impl<S: Clone, P, R: Clone> Clone for BearerAuth<S, P, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            config: Arc::clone(&self.config),
+            config: self.config.clone(),
             replay: self.replay.clone(),
         }
     }

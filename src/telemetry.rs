@@ -86,6 +86,9 @@ use std::time::Duration;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::rejection::NotRetriedReason;
 
+/// Whether the uses of tokens are told to anybody.
+pub(crate) const IS_ON: bool = cfg!(any(feature = "metrics", feature = "tracing"));
+
 /// Why a fetch takes place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {

@@ -78,16 +78,8 @@ impl AccessToken {
             });
         }
 
-        // Made at its full size, so that no growing leaves a copy behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(SCHEME.len() + token.len()));
-        text.extend_from_slice(SCHEME.as_bytes());
-        text.extend_from_slice(token.as_bytes());
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
-            .expect("visible ASCII is a header value");
-        value.set_sensitive(true);
-
         Ok(Self {
-            value,
+            value: header_value(&[SCHEME.as_bytes(), token.as_bytes()]),
             lifetime: Lifetime::Unknown,
             headers: None,
         })
@@ -146,6 +138,16 @@ impl AccessToken {
         self.headers.as_deref().unwrap_or_default()
     }
 
+    #[inline]
+    pub(crate) fn shared_headers(&self) -> Option<Arc<[(HeaderName, HeaderValue)]>> {
+        self.headers.clone()
+    }
+
+    /// The header value with a reference count of its own.
+    pub(crate) fn copy_of_header_value(&self) -> HeaderValue {
+        header_value(&[self.value.as_bytes()])
+    }
+
     /// The same for the same text within this process, and of no use elsewhere.
     pub(crate) fn keyed_hash(&self) -> u64 {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -155,6 +157,20 @@ impl AccessToken {
     pub(crate) fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
+}
+
+/// The value made of `parts`, which are of visible ASCII and spaces.
+fn header_value(parts: &[&[u8]]) -> HeaderValue {
+    // Made at its full size, so that no growing leaves a copy behind.
+    let size = parts.iter().map(|part| part.len()).sum();
+    let mut text = Zeroizing::new(Vec::with_capacity(size));
+    for part in parts {
+        text.extend_from_slice(part);
+    }
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
+        .expect("visible ASCII is a header value");
+    value.set_sensitive(true);
+    value
 }
 
 impl PartialEq for AccessToken {

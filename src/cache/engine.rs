@@ -71,6 +71,7 @@ impl<P> Engine<P> {
         }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -83,6 +84,7 @@ impl<P> Engine<P> {
     }
 
     /// Notes that a slot's token is about to be used.
+    #[inline]
     pub(crate) fn touch(&self, slot: &Slot, now: Instant) {
         if slot.touch(now) {
             slot.compare_wall_clock(self.clock.moment());

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::acquire::Acquire;
 use super::engine::{Engine, Verdict};
 use super::freshness::Freshness;
-use super::held::Held;
 use super::slot::{Slot, Witness};
 use super::slots::MAX_KEYS;
 use crate::clock::Clock;
@@ -215,22 +214,6 @@ impl<P: TokenProvider> TokenCache<P> {
             }),
         }
     }
-
-    /// Serves `held`'s hit, if there is one, and has a stale token replaced.
-    pub(crate) fn hit<T>(&self, slot: &Arc<Slot>, f: impl FnOnce(&Held) -> T) -> Option<T> {
-        let now = self.engine().now();
-        let current = slot.current();
-        let held = current.as_deref()?;
-        self.engine().touch(slot, now);
-        if !held.is_fresh(now) {
-            if !held.is_usable(now) {
-                return None;
-            }
-            self.engine().refresh_stale(slot, held);
-        }
-        telemetry::used(|| held.at_use(now));
-        Some(f(held))
-    }
 }
 
 impl<P> TokenCache<P> {
@@ -253,10 +236,12 @@ impl<P> TokenCache<P> {
         self.engine().close().await;
     }
 
+    #[inline]
     pub(crate) fn engine(&self) -> &Arc<Engine<P>> {
         &self.handle.engine
     }
 
+    #[inline]
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.handle.slot
     }

@@ -40,6 +40,7 @@ impl Held {
     }
 
     /// Neither expired nor due to be replaced.
+    #[inline]
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
         now < Instant::from_nanos(self.refresh_at.load(Ordering::Relaxed))
     }

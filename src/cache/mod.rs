@@ -93,6 +93,7 @@ mod gate;
 mod generations;
 mod handle;
 mod held;
+mod hit;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod places;
@@ -105,4 +106,5 @@ pub use self::handle::{TokenCache, TokenCacheBuilder};
 pub(crate) use self::acquire::Acquire;
 pub(crate) use self::engine::Verdict;
 pub(crate) use self::held::Held;
+pub(crate) use self::hit::Seen;
 pub(crate) use self::slot::{Slot, Witness};

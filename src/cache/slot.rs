@@ -21,6 +21,8 @@ use crate::token::AccessToken;
 pub(crate) struct Slot {
     request: TokenRequest,
     current: ArcSwapOption<Held>,
+    /// So often another became the current one, or none.
+    version: AtomicU64,
     /// The newest generation that a server has accepted.
     proven: AtomicU64,
     /// Whether rejections have slowed the budget down since a server last accepted a token.
@@ -49,6 +51,7 @@ impl Slot {
         Self {
             request,
             current: ArcSwapOption::empty(),
+            version: AtomicU64::new(0),
             proven: AtomicU64::new(0),
             is_slowed: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
@@ -69,6 +72,7 @@ impl Slot {
     }
 
     /// The current token, which may have expired.
+    #[inline]
     pub(crate) fn current(&self) -> Guard<Option<Arc<Held>>> {
         self.current.load()
     }
@@ -88,6 +92,7 @@ impl Slot {
 
     /// Notes that the token is used at `now`. About once a second it writes, and returns true: then the
     /// wall clock is to be [compared](Self::compare_wall_clock).
+    #[inline]
     pub(crate) fn touch(&self, now: Instant) -> bool {
         let now = now.as_nanos() >> 30;
         let is_first = self.last_used.load(Ordering::Relaxed) != now;
@@ -134,13 +139,13 @@ impl Slot {
         let generation = state.generations.of(&token);
         let held = Arc::new(Held::new(token, generation, schedule));
         state.challenges = Vec::new();
-        self.current.store(Some(Arc::clone(&held)));
+        self.set_current(Some(Arc::clone(&held)));
         held
     }
 
     /// Takes the current token out of use, unless it has been replaced already.
     pub(crate) fn condemn(&self, state: &mut State, held: Arc<Held>, challenges: Vec<Challenge>) {
-        self.current.store(None);
+        self.set_current(None);
         state.challenges = challenges;
         state.condemned = Some(held);
         if let Some(flight) = &mut state.flight {
@@ -158,19 +163,35 @@ impl Slot {
         };
         held.mark_rejected();
         held.put_off(retry_at);
-        self.current.store(Some(held));
+        self.set_current(Some(held));
+    }
+
+    fn set_current(&self, held: Option<Arc<Held>>) {
+        self.current.store(held);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number after each change of what is [current](Self::current).
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Notes that a server accepted the token of `generation`.
+    #[inline]
     pub(crate) fn prove(&self, generation: u64, now: impl FnOnce() -> Instant) {
         let is_new = generation > self.proven.load(Ordering::Relaxed);
-        if !is_new && !self.is_slowed.load(Ordering::Relaxed) {
-            return;
+        if is_new || self.is_slowed.load(Ordering::Relaxed) {
+            self.note_proof(generation, now());
         }
+    }
+
+    #[cold]
+    fn note_proof(&self, generation: u64, now: Instant) {
         let mut state = self.lock();
         self.proven.fetch_max(generation, Ordering::Relaxed);
         self.is_slowed.store(false, Ordering::Relaxed);
-        state.budget.speed_up(now());
+        state.budget.speed_up(now);
     }
 
     /// Draws on the budget for replacing `held`, which a server rejected.

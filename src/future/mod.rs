@@ -32,8 +32,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use self::prepare::{Prepare, Prepared};
-pub(crate) use self::sent::Authorized;
 use self::sent::{Attempt, Judgement, Sent};
+pub(crate) use self::sent::{Authorized, Hit};
 use crate::error::BoxError;
 use crate::provider::TokenProvider;
 use crate::replay::Replay;
@@ -143,6 +143,7 @@ where
 {
     type Output = Result<Response<ResBody>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
@@ -157,12 +158,15 @@ where
                 // Sending => done | Preparing, once
                 StateProj::Sending { response, sent } => {
                     let response = ready!(response.poll(cx));
-                    let sent = sent.take().expect("polled after completion");
-                    let response = response.map_err(|error| {
-                        sent.failed();
-                        error.into()
-                    })?;
-                    match sent.judge(response) {
+                    // Looked at where it is, since each move is of a hundred bytes and more.
+                    let pending = sent.as_ref().expect("polled after completion");
+                    let is_settled = pending.is_settled_by(response.as_ref().ok());
+                    if is_settled {
+                        *sent = None;
+                        return Poll::Ready(response.map_err(Into::into));
+                    }
+                    let sent = sent.take().expect("looked at above");
+                    match sent.rejected(response.map_err(Into::into)?) {
                         Judgement::Done(response) => return Poll::Ready(Ok(response)),
                         Judgement::Retry(rejected) => State::Preparing {
                             next: Box::new(Prepare::again(rejected)),

@@ -189,7 +189,8 @@ where
     fn send(&mut self, held: &Held) -> Prepared<S, P, R, B> {
         let mut request = self.request.take().expect("one request per send");
         let authorized = self.authorized.again();
-        authorized.config.authorize(request.headers_mut(), held);
+        let config = authorized.config();
+        config.authorize(request.headers_mut(), held);
         telemetry::used(|| held.at_use(authorized.config.cache.engine().now()));
         let attempt = match &mut self.purpose {
             Purpose::First(kept) => {

@@ -1,12 +1,13 @@
 use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use http::Request;
-use http::request::Parts;
 use http_body_util::{Empty, Full};
 
 use super::Replay;
+use super::head::Head;
 
 /// Replays the common bodies that are in memory anyway, whatever the type of the request's body.
 ///
@@ -21,19 +22,44 @@ pub struct InMemory;
 
 impl<B: 'static> Replay<B> for InMemory {
     type Body = B;
-    type Kept = Request<B>;
+    type Kept = Copied<B>;
 
-    fn pass(&self, body: B) -> B {
-        body
+    #[inline(always)]
+    fn keep(&self, request: &mut Request<B>) -> Option<Copied<B>> {
+        let body = copy(request.body_mut())?;
+        Some(Copied::new(request, body))
     }
 
-    fn keep(&self, head: &Parts, mut body: B) -> (B, Option<Request<B>>) {
-        let kept = copy(&mut body).map(|body| Request::from_parts(head.clone(), body));
-        (body, kept)
+    fn prepare(&self, request: Request<B>, _: Option<&mut Copied<B>>) -> Request<B> {
+        request
     }
 
-    fn replay(kept: Request<B>) -> Request<B> {
-        kept
+    fn replay(kept: Copied<B>) -> Request<B> {
+        kept.into_request()
+    }
+}
+
+/// A copy of a request, as it is kept by [`InMemory`] and by [`try_clone`](super::try_clone()).
+pub struct Copied<B> {
+    head: Head,
+    body: B,
+}
+
+impl<B> Copied<B> {
+    #[inline(always)]
+    pub(super) fn new<B2>(request: &Request<B2>, body: B) -> Self {
+        let head = Head::of(request);
+        Self { head, body }
+    }
+
+    pub(super) fn into_request(self) -> Request<B> {
+        self.head.with_body(self.body)
+    }
+}
+
+impl<B> fmt::Debug for Copied<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Copied").finish_non_exhaustive()
     }
 }
 
@@ -146,8 +172,7 @@ mod tests {
         struct NeitherCloneNorSync(#[allow(dead_code)] std::cell::Cell<u8>);
 
         let body = NeitherCloneNorSync(std::cell::Cell::new(1));
-        let (head, body) = Request::new(body).into_parts();
-        assert!(InMemory.keep(&head, body).1.is_none());
+        assert!(InMemory.keep(&mut Request::new(body)).is_none());
         assert!(copy(&mut 1_u8).is_none());
     }
 }

@@ -1,7 +1,6 @@
 use std::fmt;
 
 use http::Request;
-use http::request::Parts;
 
 use super::Replay;
 
@@ -34,17 +33,15 @@ where
     type Body = B2;
     type Kept = MapKept<R::Kept, F>;
 
-    fn pass(&self, body: B) -> B2 {
-        (self.map)(self.policy.pass(body))
+    fn keep(&self, request: &mut Request<B>) -> Option<Self::Kept> {
+        let kept = self.policy.keep(request)?;
+        let map = self.map.clone();
+        Some(MapKept { kept, map })
     }
 
-    fn keep(&self, head: &Parts, body: B) -> (B2, Option<Self::Kept>) {
-        let (body, kept) = self.policy.keep(head, body);
-        let kept = kept.map(|kept| MapKept {
-            kept,
-            map: self.map.clone(),
-        });
-        ((self.map)(body), kept)
+    fn prepare(&self, request: Request<B>, kept: Option<&mut Self::Kept>) -> Request<B2> {
+        let kept = kept.map(|kept| &mut kept.kept);
+        self.policy.prepare(request, kept).map(&self.map)
     }
 
     fn is_replayable(kept: &mut Self::Kept) -> bool {

@@ -23,14 +23,14 @@
 use std::convert::Infallible;
 
 use http::Request;
-use http::request::Parts;
 
+mod head;
 mod in_memory;
 mod map_body;
 mod streaming;
 mod try_clone;
 
-pub use self::in_memory::InMemory;
+pub use self::in_memory::{Copied, InMemory};
 pub use self::map_body::{MapBody, MapKept};
 pub use self::streaming::{Kept, ReplayBody, Streaming, TakenOver};
 pub use self::try_clone::{TryClone, try_clone};
@@ -48,14 +48,17 @@ pub trait Replay<B>: Clone {
     /// What is kept to make the same request again.
     type Kept;
 
-    /// Takes the body of a request that is sent once and never again.
-    fn pass(&self, body: B) -> Self::Body;
-
-    /// Takes the body of a request that may have to be sent again, and keeps what that takes, if it can
-    /// be done. `head` is the request as the caller made it, without a token.
+    /// Keeps what it takes to make a request again, if that can be done, and leaves it as it is.
+    ///
+    /// It is as the caller made it, but for the token, which it may carry already: what is made of `Kept`
+    /// is given its own, so that the header `Authorization` need not be kept.
     ///
     /// Must neither wait nor read ahead.
-    fn keep(&self, head: &Parts, body: B) -> (Self::Body, Option<Self::Kept>);
+    fn keep(&self, request: &mut Request<B>) -> Option<Self::Kept>;
+
+    /// The request as the inner service gets it. `kept` is what was kept of it just before, if it may have to
+    /// be made again.
+    fn prepare(&self, request: Request<B>, kept: Option<&mut Self::Kept>) -> Request<Self::Body>;
 
     /// Whether the request can still be made again. Asked once, when it was rejected.
     ///
@@ -85,12 +88,12 @@ impl<B> Replay<B> for Never {
     type Body = B;
     type Kept = Infallible;
 
-    fn pass(&self, body: B) -> B {
-        body
+    fn keep(&self, _: &mut Request<B>) -> Option<Infallible> {
+        None
     }
 
-    fn keep(&self, _: &Parts, body: B) -> (B, Option<Infallible>) {
-        (body, None)
+    fn prepare(&self, request: Request<B>, _: Option<&mut Infallible>) -> Request<B> {
+        request
     }
 
     fn replay(kept: Infallible) -> Request<B> {

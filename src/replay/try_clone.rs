@@ -1,9 +1,8 @@
 use std::fmt;
 
 use http::Request;
-use http::request::Parts;
 
-use super::Replay;
+use super::{Copied, Replay};
 
 /// Replays bodies of a type that knows how to copy itself, or may fail to.
 ///
@@ -40,19 +39,19 @@ where
     F: Fn(&B) -> Option<B> + Clone,
 {
     type Body = B;
-    type Kept = Request<B>;
+    type Kept = Copied<B>;
 
-    fn pass(&self, body: B) -> B {
-        body
+    fn keep(&self, request: &mut Request<B>) -> Option<Copied<B>> {
+        let body = (self.copy)(request.body())?;
+        Some(Copied::new(request, body))
     }
 
-    fn keep(&self, head: &Parts, body: B) -> (B, Option<Request<B>>) {
-        let kept = (self.copy)(&body).map(|body| Request::from_parts(head.clone(), body));
-        (body, kept)
+    fn prepare(&self, request: Request<B>, _: Option<&mut Copied<B>>) -> Request<B> {
+        request
     }
 
-    fn replay(kept: Request<B>) -> Request<B> {
-        kept
+    fn replay(kept: Copied<B>) -> Request<B> {
+        kept.into_request()
     }
 }
 

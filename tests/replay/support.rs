@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -248,12 +247,11 @@ impl Reader {
 
 /// A request's body on its way, and what is kept of it.
 pub(crate) fn send(body: Fed, limit: usize) -> (Reader, Kept<Fed>) {
-    let (body, kept) = Streaming::up_to(limit).keep(&head(), body);
-    (Reader::new(body), kept.expect("not kept"))
-}
-
-pub(crate) fn head() -> Parts {
-    Request::new(()).into_parts().0
+    let policy = Streaming::up_to(limit);
+    let mut request = Request::new(body);
+    let mut kept = policy.keep(&mut request).expect("not kept");
+    let request = policy.prepare(request, Some(&mut kept));
+    (Reader::new(request.into_body()), kept)
 }
 
 /// Whether the request can be made again, now that it was rejected.

@@ -22,11 +22,11 @@
 use std::fmt;
 
 use http::Request;
-use http::request::Parts;
 use http_body::Body;
 
 pub use self::body::ReplayBody;
 use self::recording::Recording;
+use super::head::Head;
 use super::in_memory::copy;
 use super::{MapBody, Replay};
 use crate::error::BoxError;
@@ -118,30 +118,32 @@ where
     type Body = ReplayBody<B>;
     type Kept = Kept<B>;
 
-    fn pass(&self, body: B) -> ReplayBody<B> {
-        ReplayBody::passing(body)
+    fn keep(&self, request: &mut Request<B>) -> Option<Kept<B>> {
+        let body = match copy(request.body_mut()) {
+            Some(copy) => KeptBody::Copy(copy),
+            None if request.body().size_hint().lower() > self.limit as u64 => return None,
+            None => KeptBody::Whole,
+        };
+        let head = Head::of(request);
+        Some(Kept { head, body })
     }
 
-    fn keep(&self, head: &Parts, mut body: B) -> (ReplayBody<B>, Option<Kept<B>>) {
-        let (body, kept) = if let Some(copy) = copy(&mut body) {
-            (ReplayBody::passing(body), KeptBody::Copy(copy))
-        } else if body.size_hint().lower() > self.limit as u64 {
-            return (ReplayBody::passing(body), None);
-        } else {
-            let (first, recording) = recording::record(body, self.limit);
-            (ReplayBody::first(first), KeptBody::Recording(recording))
-        };
-        let kept = Kept {
-            head: head.clone(),
-            body: kept,
-        };
-        (body, Some(kept))
+    fn prepare(&self, request: Request<B>, kept: Option<&mut Kept<B>>) -> Request<ReplayBody<B>> {
+        match kept {
+            Some(Kept { body, .. }) if matches!(body, KeptBody::Whole) => request.map(|whole| {
+                let (first, recording) = recording::record(whole, self.limit);
+                *body = KeptBody::Recording(recording);
+                ReplayBody::first(first)
+            }),
+            _ => request.map(ReplayBody::passing),
+        }
     }
 
     fn is_replayable(kept: &mut Kept<B>) -> bool {
         match &kept.body {
             KeptBody::Copy(_) => true,
             KeptBody::Recording(recording) => recording.offer(),
+            KeptBody::Whole => false,
         }
     }
 
@@ -149,20 +151,23 @@ where
         let body = match kept.body {
             KeptBody::Copy(body) => ReplayBody::passing(body),
             KeptBody::Recording(recording) => ReplayBody::second(recording.take_over()),
+            KeptBody::Whole => unreachable!("it is not replayable"),
         };
-        Request::from_parts(kept.head, body)
+        kept.head.with_body(body)
     }
 }
 
 /// What [`Streaming`] keeps of a request.
 pub struct Kept<B> {
-    head: Parts,
+    head: Head,
     body: KeptBody<B>,
 }
 
 enum KeptBody<B> {
     Copy(B),
     Recording(Recording<B>),
+    /// Still with the request.
+    Whole,
 }
 
 impl<B> fmt::Debug for Kept<B> {
