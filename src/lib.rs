@@ -40,6 +40,10 @@
 //!
 //! (With a connector that speaks TLS, such as that of `hyper-rustls`.)
 //!
+//! The [`guide`] says what to decide when you compose a [stack](guide::stacks) or build an [SDK](guide::sdks), what
+//! happens when something [fails](guide::failures), [how it works](guide::how_it_works), and how it is
+//! [measured](guide::benchmarks).
+//!
 //! # Guarantees
 //!
 //! - **One fetch.** Any number of concurrent callers that need the same token cause one call of the
@@ -73,14 +77,23 @@
 //! |---|---|
 //! | `oauth2` (default) | [`oauth2`]: grants, client authentication, discovery, metadata servers |
 //! | `jwt` | `oauth2::jwt`: assertions that are signed here, for clients and for the JWT bearer grant |
-//! | `reqwest` | [`reqwest`](mod@reqwest): its clients below the layer, and as the transport to the token endpoint |
-//! | `tonic` | [`tonic`](mod@tonic): a layer for its channels, whose errors are its `Status` |
+//! | `reqwest` | [`reqwest`]: its clients below the layer, and as the transport to the token endpoint |
+//! | `tonic` | [`tonic`]: a layer for its channels, whose errors are its `Status` |
 //! | `command` | [`provider`]: a command that prints a token |
 //! | `tracing` | events and spans: see [`telemetry`] |
 //! | `metrics` | counters, gauges and histograms, by the `metrics` facade: see [`telemetry`] |
 //! | `test-util` | [`testing`]: a scripted provider, a clock to turn by hand, a token endpoint and an API on loopback, a search for secrets in logs |
 //!
 //! [`tower::Service`]: tower_service::Service
+// Where a feature is off there is nothing to link to.
+#![cfg_attr(feature = "oauth2", doc = "[`oauth2`]: mod@oauth2")]
+#![cfg_attr(not(feature = "oauth2"), doc = "[`oauth2`]: #features")]
+#![cfg_attr(feature = "reqwest", doc = "[`reqwest`]: mod@reqwest")]
+#![cfg_attr(not(feature = "reqwest"), doc = "[`reqwest`]: #features")]
+#![cfg_attr(feature = "tonic", doc = "[`tonic`]: mod@tonic")]
+#![cfg_attr(not(feature = "tonic"), doc = "[`tonic`]: #features")]
+#![cfg_attr(feature = "test-util", doc = "[`testing`]: mod@testing")]
+#![cfg_attr(not(feature = "test-util"), doc = "[`testing`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
@@ -100,6 +113,7 @@ pub mod future;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
