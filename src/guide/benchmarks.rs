@@ -1,12 +1,13 @@
 //! For who measures before adopting: what there is, what it shows, and how to measure your own.
 //!
-//! Figures are in the README of the repository, with the machine that they are from. This page says how they are made.
+//! Figures are in the README of the repository, with the machine that they are from. This page says how they are
+//! made.
 //!
 //! # What is measured
 //!
-//! Each is run by `cargo bench -p tower-bearer --bench NAME` in a checkout. The head of its file says how its figures are
-//! made. By `cargo test -p tower-bearer --bench NAME` it runs once, quickly, and asserts what must hold, such as the
-//! number of fetches.
+//! Each is run by `cargo bench -p tower-bearer --bench NAME` in a checkout. The head of its file says how its figures
+//! are made. By `cargo test -p tower-bearer --bench NAME` all but `instructions` run once, quickly, and assert what must
+//! hold, such as the number of fetches.
 //!
 //! | name | shows | against |
 //! |---|---|---|
@@ -39,8 +40,8 @@
 //! | call the service | directly, without a box: the future is the inner one, and beside it what it takes to judge the response |
 //! | look at the response | its status. The first success with a token is noted |
 //!
-//! What `AddAuthorizationLayer` does of this is the insertion, since its token never changes. The rest is what an expiry, an
-//! origin and a retry cost.
+//! What `AddAuthorizationLayer` does of this is the insertion, since its token never changes. The rest is what an
+//! expiry, an origin and a retry cost.
 //!
 //! # What costs more
 //!
@@ -60,8 +61,8 @@
 //!
 //! # Measure your own
 //!
-//! Put a service that answers at once where your client is, and poll by hand: then nothing is left but the layers. Measure
-//! with and without in turn, and take the median of the differences:
+//! Put a service that answers at once where your client is, and poll by hand: then nothing is left but the layers.
+//! Measure with and without in turn, and take the median of the differences:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -113,9 +114,9 @@
 //! # Ok::<(), tower_bearer::error::BoxError>(())
 //! ```
 //!
-//! In a stack with sockets, compare requests a second over the same connections, with the same bytes on the wire: give
-//! the contender without the layer the same `Authorization`. Take short blocks in turn, and measure one of them against
-//! itself, to know the noise.
+//! In a stack with sockets, compare requests a second over the same connections, with the same bytes on the wire:
+//! give the contender without the layer the same `Authorization`. Take short blocks in turn, and measure one of them
+//! against itself, to know the noise.
 //!
 //! # Pitfalls
 //!
@@ -128,8 +129,8 @@
 //!   processor, by neighbours and by the order in which code was laid out.
 //! - *Clocks under valgrind.* There a read of the clock is a system call, whose instructions are not counted. In
 //!   nanoseconds it is among the dearer parts of a hit.
-//! - *One thread.* Contenders that share a reference count are as fast as any on one thread, and stand in each other's
-//!   way on two.
+//! - *One thread.* Contenders that share a reference count are as fast as any on one thread, and stand in each
+//!   other's way on two.
 //! - *Features.* Cargo unites those of a build: if another crate wants `metrics`, it is on.
 //!
 //! [`InMemory`]: crate::replay::InMemory

@@ -1,10 +1,10 @@
 //! What your caller sees when something fails, what happens next, and what to do about it.
 //!
-//! Nothing has to be restarted, rebuilt or reset for anything on this page to pass: once what is wrong has been mended,
-//! the next request after the [pause](crate::cache#a-fetchs-life) works.
+//! Nothing has to be restarted, rebuilt or reset for anything on this page to pass: once what is wrong has been
+//! mended, the next request after the [pause](crate::cache#a-fetchs-life) works.
 //!
-//! *Told* is what the [operator](crate::telemetry) sees: metrics, whose names begin with `tower_bearer_`, and an event
-//! beside each.
+//! *Told* is what the [operator](crate::telemetry) sees: metrics, whose names begin with `tower_bearer_`, and an
+//! event beside each.
 //!
 //! # What a caller can get
 //!
@@ -41,13 +41,13 @@
 //! # There is no token, and none can be fetched
 //!
 //! The request is not sent. The caller gets a [`FetchError`], and so do all who waited for the same fetch. Until a
-//! pause is over, no fetch begins, and who has no usable token gets that error at once. A token that is still
-//! good stays in use meanwhile, and its users notice nothing.
+//! pause is over, no fetch begins, and who has no usable token gets that error at once. A token that is still good
+//! stays in use meanwhile, and its users notice nothing.
 //!
 //! | [kind](crate::FetchErrorKind) | when | pause: at first, at most, for whom | what to do |
 //! |---|---|---|---|
 //! | `Unavailable` | no connection; 5xx, 408, 429; an answer that cannot be used | ½ to 1 s, 3 min, all keys | look at the issuer and at the way there |
-//! | `TimedOut` | a fetch took more than 30 s, or than [`with_fetch_timeout`] | the same | the same; is a transport without time limits below it? |
+//! | `TimedOut` | a fetch took more than 30 s, or than [`with_fetch_timeout`](crate::cache::TokenCacheBuilder::with_fetch_timeout) | the same | the same; is a transport without time limits below it? |
 //! | `Denied` | another 4xx, such as `invalid_client` or `invalid_grant`; metadata that lead elsewhere | 15 to 30 s, 15 min, all keys | mend credentials or the account, then [`reset_backoff`] |
 //! | `InvalidRequest` | `invalid_scope`, `invalid_target`; fewer scopes than asked for; a tenant that a provider knows nothing of | 15 to 30 s, 15 min, this key | correct what is asked for |
 //! | `Panicked` | the provider panicked | ½ to 1 s, 3 min, all keys | correct it; the message went to the process's panic hook, and nowhere else |
@@ -56,11 +56,11 @@
 //! | `Expired` | tokens ended, or were rejected, again and again before they could be sent | none | is a token's life shorter than the wait for the service? |
 //! | `Closed` | [`close`] was called, or the last handle is gone | for ever | close after the last request |
 //!
-//! - Each failure in a row doubles the pause, up to the longest. It is drawn between a half and the whole, so that many
-//!   processes do not come back at once. A dead issuer sees at most 12 requests of a cache in the first minute.
+//! - Each failure in a row doubles the pause, up to the longest. It is drawn between a half and the whole, so that
+//!   many processes do not come back at once. A dead issuer sees at most 12 requests of a cache in the first minute.
 //! - `Retry-After` makes a pause longer, up to an hour, and then it is one for all keys, whatever the kind.
-//! - Told, once a fetch: `fetches_total` with the kind for its outcome, a warning. Once for each caller that was turned
-//!   away: `fetches_suppressed_total` with the cause `pause`, or `closed`.
+//! - Told, once a fetch: `fetches_total` with the kind for its outcome, a warning. Once for each caller that was
+//!   turned away: `fetches_suppressed_total` with the cause `pause`, or `closed`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -109,12 +109,12 @@
 //! | [`BudgetSpent`]: three fetches at once, and one more a minute, have not helped | the 401 and why, at once | stays in use | `budget_spent` |
 //! | the caller goes meanwhile | | dropped: the fetch of a new one goes on | not counted |
 //!
-//! *The 401 and why* is the response as it came, with its body, and a [`NotRetried`] in its extensions. Everything but
-//! `healed` is told by a warning too.
+//! *The 401 and why* is the response as it came, with its body, and a [`NotRetried`] in its extensions. Everything
+//! but `healed` is told by a warning too.
 //!
 //! Why a rejected token goes back into use: one route may reject what all others take. Where it is of no use, the API
-//! says so again. If tokens are rejected that never worked, that minute doubles up to a quarter of an hour; a
-//! request that succeeds restores it.
+//! says so again. If tokens are rejected that never worked, that minute doubles up to a quarter of an hour; a request
+//! that succeeds restores it.
 //!
 //! ```
 //! use http::{Request, Response, StatusCode};
@@ -154,25 +154,56 @@
 //! | response | because |
 //! |---|---|
 //! | 401 with the challenge `Bearer error="insufficient_scope"`, or `"invalid_request"` | another token of the same kind would fare no better: ask for [more scopes](crate::TokenRequest) |
-//! | 403 | the token is good, and may not do this. An API that says 403 of tokens that have ended needs [`with_rejection`] |
+//! | 403 | the token is good, and may not do this. An API that says 403 of tokens that have ended needs [`with_rejection`](crate::BearerAuthLayer::with_rejection) |
 //! | 407 | a proxy wants credentials of its own (RFC 9110 §15.5.8): they are the transport's to send. For `https`, the connection fails instead, with the transport's error |
 //! | 429, 5xx and all others | they are for a `Retry` [above the layer](crate::BearerAuthLayer#among-other-layers) |
 //! | 401 to a request with an `Authorization` of its own, or to another origin | no token of ours was rejected |
-//! | gRPC's `UNAUTHENTICATED` in trailers | the server has begun to answer; in headers it is one by [`grpc_unauthenticated`] |
+//! | gRPC's `UNAUTHENTICATED` in trailers | the server has begun to answer; in headers it is one by [`grpc_unauthenticated`](crate::rejection::grpc_unauthenticated) |
 //!
 //! # A request is not sent, or without a token
 //!
 //! | request | what happens | told |
 //! |---|---|---|
-//! | it has an `Authorization` of its own | passed on as it is, to any origin, unless [`with_authorization_replaced`] | nothing |
+//! | it has an `Authorization` of its own | passed on as it is, to any origin, unless [`with_authorization_replaced`](crate::BearerAuthLayer::with_authorization_replaced) | nothing |
 //! | to an origin that is not named; by a path only; `CONNECT` | passed on without the token and what goes with it | `other_origin_total`, a warning |
-//! | the same after [`with_other_origins_refused`] | [`OriginNotAllowed`], not sent | nothing: the caller knows |
-//! | without a `TokenRequest`, after [`with_token_request_required`] | [`MissingTokenRequest`], not sent | nothing: the caller knows |
-//! | marked with [`PassThrough`] | passed on as it is | nothing |
+//! | the same after [`with_other_origins_refused`](crate::BearerAuthLayer::with_other_origins_refused) | [`OriginNotAllowed`](crate::error::OriginNotAllowed), not sent | nothing: the caller knows |
+//! | without a `TokenRequest`, after [`with_token_request_required`](crate::BearerAuthLayer::with_token_request_required) | [`MissingTokenRequest`](crate::error::MissingTokenRequest), not sent | nothing: the caller knows |
+//! | marked with [`PassThrough`](crate::provider::PassThrough) | passed on as it is | nothing |
 //!
 //! A plain `http` origin that is not loopback, and one that is none, is an error when the layer is
-//! [made](crate::origin::InvalidOrigin). A token that cannot be a header value is [refused](crate::InvalidToken) where it
-//! is made, so that its fetch fails and no request does later.
+//! [made](crate::origin::InvalidOrigin). A token that cannot be a header value is [refused](crate::InvalidToken)
+//! where it is made, so that its fetch fails and no request does later.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use http::header::AUTHORIZATION;
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_bearer::BearerAuthLayer;
+//! use tower_bearer::error::{BoxError, MissingTokenRequest, OriginNotAllowed};
+//! use tower_bearer::testing::ScriptedProvider;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let echo = service_fn(|request: Request<String>| async move {
+//!     Ok::<_, Infallible>(Response::new(request.headers().get(AUTHORIZATION).cloned()))
+//! });
+//! let get = |uri: &str| Request::get(uri).body(String::new());
+//! let (here, elsewhere) = ("https://api.example.com", "https://api.example.com:8443");
+//! let layer = BearerAuthLayer::for_origin(ScriptedProvider::new(), here)?;
+//!
+//! let response = layer.layer(echo).oneshot(get(elsewhere)?).await?;
+//! assert_eq!(*response.body(), None);
+//!
+//! let strict = layer.with_other_origins_refused().with_token_request_required().layer(echo);
+//! let error = strict.clone().oneshot(get(elsewhere)?).await.unwrap_err();
+//! assert!(error.is::<OriginNotAllowed>());
+//! let error = strict.oneshot(get(here)?).await.unwrap_err();
+//! assert!(error.is::<MissingTokenRequest>());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Somebody goes away
 //!
@@ -223,6 +254,35 @@
 //! | waits for another token of its cache | works, in the fetch itself; not in a task of its own |
 //! | returns an error that quotes a secret | it is in the chain, not in our text |
 //!
+//! ```
+//! use std::time::Duration;
+//! use tower_bearer::testing::{Answer, ManualClock, ScriptedProvider};
+//! use tower_bearer::{FetchErrorKind, TokenCache};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = ScriptedProvider::answering([Answer::panic(), Answer::hang()]);
+//! let clock = ManualClock::new();
+//! let cache = TokenCache::builder(provider.clone()).with_clock(clock.clone()).build();
+//!
+//! let error = cache.token().await.unwrap_err();
+//! assert_eq!(error.kind(), FetchErrorKind::Panicked);
+//!
+//! clock.advance(Duration::from_secs(1)); // the longest that the first pause can be
+//! let waiting = tokio::spawn({
+//!     let cache = cache.clone();
+//!     async move { cache.token().await }
+//! });
+//! provider.wait_for_fetches(2).await;
+//! clock.advance(Duration::from_secs(30));
+//! assert_eq!(waiting.await?.unwrap_err().kind(), FetchErrorKind::TimedOut);
+//!
+//! clock.advance(Duration::from_secs(2));
+//! assert_eq!(cache.token().await?.expose_secret(), "token-3");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Clocks move
 //!
 //! | what | what happens |
@@ -238,7 +298,7 @@
 //! | what | what happens | what to do |
 //! |---|---|---|
 //! | a body of a kind that the policy does not know | sent once; `BodyNotReplayable` if it is rejected | another [policy](crate::replay) |
-//! | a stream that grows beyond [`Streaming`]'s limit | the same; what was kept is dropped at once | a higher limit, or none of it |
+//! | a stream that grows beyond [`Streaming`](crate::replay::Streaming)'s limit | the same; what was kept is dropped at once | a higher limit, or none of it |
 //! | the body fails or panics on its way | it is never sent again as if it were whole | |
 //! | an upload is rejected before it was read | the retry sends what has passed and then the rest; the first body ends in an error | |
 //! | over HTTP/2, a server rejects a long upload and then neither reads nor resets it | the retry may wait behind it for ever, if both share a connection: [why](crate::replay::Streaming#a-server-that-neither-reads-nor-resets) | a time limit above the layer |
@@ -250,8 +310,8 @@
 //! # What to do first
 //!
 //! 1. Do fetches fail? `fetches_total` by outcome. `denied` and `invalid_request` want somebody, all others time.
-//! 2. Do they succeed, and requests fail? `rejections_total` by outcome. With `rejected_again` and `budget_spent`, look at
-//!    what the API says in its `WWW-Authenticate` and its body: the caller has both.
+//! 2. Do they succeed, and requests fail? `rejections_total` by outcome. With `rejected_again` and `budget_spent`,
+//!    look at what the API says in its `WWW-Authenticate` and its body: the caller has both.
 //! 3. Neither? Look for `other_origin_total`: requests go without a token.
 //! 4. It is mended, and you will not wait for a pause of up to 15 minutes: [`reset_backoff`].
 //!
@@ -259,17 +319,7 @@
 //! [`BudgetSpent`]: crate::rejection::NotRetriedReason::BudgetSpent
 //! [`FetchError`]: crate::FetchError
 //! [`FetchFailed`]: crate::rejection::NotRetriedReason::FetchFailed
-//! [`MissingTokenRequest`]: crate::error::MissingTokenRequest
 //! [`NotRetried`]: crate::rejection::NotRetried
-//! [`OriginNotAllowed`]: crate::error::OriginNotAllowed
-//! [`PassThrough`]: crate::provider::PassThrough
 //! [`SameToken`]: crate::rejection::NotRetriedReason::SameToken
-//! [`Streaming`]: crate::replay::Streaming
 //! [`close`]: crate::TokenCache::close
-//! [`grpc_unauthenticated`]: crate::rejection::grpc_unauthenticated
 //! [`reset_backoff`]: crate::TokenCache::reset_backoff
-//! [`with_authorization_replaced`]: crate::BearerAuthLayer::with_authorization_replaced
-//! [`with_fetch_timeout`]: crate::cache::TokenCacheBuilder::with_fetch_timeout
-//! [`with_other_origins_refused`]: crate::BearerAuthLayer::with_other_origins_refused
-//! [`with_rejection`]: crate::BearerAuthLayer::with_rejection
-//! [`with_token_request_required`]: crate::BearerAuthLayer::with_token_request_required

@@ -20,8 +20,8 @@
 //!
 //! # Three machines
 //!
-//! [A request](crate::future), [the token of a key](crate::cache#a-tokens-life) and [a fetch](crate::cache#a-fetchs-life)
-//! each have states of their own, which are drawn there. This is where they touch:
+//! [A request](crate::future), [the token of a key](crate::cache#a-tokens-life) and [a
+//! fetch](crate::cache#a-fetchs-life) each have states of their own, which are drawn there. This is where they touch:
 //!
 //! ```text
 //!  ┌── a request ────────────┐          ┌── its key ─────────────┐          ┌── the fetch ──────────────┐
@@ -44,24 +44,25 @@
 //!  └─────────────────────────┘          └────────────────────────┘          └───────────────────────────┘
 //! ```
 //!
-//! 1. A token that is fresh or stale is put on the request, with its *generation* noted, and the service called at once.
-//! 2. Whoever first finds a token stale, missing, expired or condemned begins a fetch; all others join that. None begins
-//!    in a pause: what is still good stays in use, and who has nothing gets the last failure.
+//! 1. A token that is fresh or stale is put on the request, with its *generation* noted, and the service called at
+//!    once.
+//! 2. Whoever first finds a token stale, missing, expired or condemned begins a fetch; all others join that. None
+//!    begins in a pause: what is still good stays in use, and who has nothing gets the last failure.
 //! 3. A fetch that has to wait for its place does not begin any more once a pause has begun or the cache is closed.
 //! 4. The service that was ready is given back, so that nothing is held while the request waits.
 //! 5. All who wait are told the outcome, and look at what is there then.
-//! 6. A token is taken only once the service is ready, so that it cannot end in between. If it has ended or was rejected
-//!    meanwhile, the service is given back, and it is a wait as before; three times at most.
-//! 7. The generation that was rejected is named, and the request, if it can be sent again, waits as in (4). If that one
-//!    is still current, and the budget allows a fetch, it is condemned. If there is a newer one already, that is
+//! 6. A token is taken only once the service is ready, so that it cannot end in between. If it has ended or was
+//!    rejected meanwhile, the service is given back, and it is a wait as before; three times at most.
+//! 7. The generation that was rejected is named, and the request, if it can be sent again, waits as in (4). If that
+//!    one is still current, and the budget allows a fetch, it is condemned. If there is a newer one already, that is
 //!    taken, without any fetch.
 //! 8. The token becomes the current one, unless it is the very one that was rejected since the fetch began.
 //! 9. A condemned token that still lives goes back into use. The first use after the pause tries again to replace it.
 //!
 //! # Identity
 //!
-//! A token's generation is a number of its text: another text is another number, the same text the same one, also if it
-//! comes back after others (eight are remembered, by hashes that are keyed at random). So
+//! A token's generation is a number of its text: another text is another number, the same text the same one, also if
+//! it comes back after others (eight are remembered, by hashes that are keyed at random). So
 //!
 //! - a late 401 for a token that has been replaced condemns nothing;
 //! - a hundred requests rejected with one token condemn it once, and cause one fetch;
@@ -88,12 +89,12 @@
 //!
 //! # One fetch, and who drives it
 //!
-//! A fetch is one future that belongs to the key, and to none of those who wait. Where there is a tokio runtime, a task
-//! drives it, one for each runtime on which somebody has joined; those who wait poll it too. So it goes on if
+//! A fetch is one future that belongs to the key, and to none of those who wait. Where there is a tokio runtime, a
+//! task drives it, one for each runtime on which somebody has joined; those who wait poll it too. So it goes on if
 //! callers go, or a runtime, and without any runtime it advances while somebody waits.
 //!
-//! It is polled within the runtime on which it began, as long as that lives, whoever polls: its sockets and timers are
-//! from there. Since anybody's task may poll it, a provider reads nothing but its arguments: no task-locals.
+//! It is polled within the runtime on which it began, as long as that lives, whoever polls: its sockets and timers
+//! are from there. Since anybody's task may poll it, a provider reads nothing but its arguments: no task-locals.
 //!
 //! A panic, of the provider's call, its future or either's destructor, is caught and is a failure. The time limit is
 //! inside of the fetch, with a timer that needs no runtime.
@@ -125,12 +126,12 @@
 //! | the future of a fetch | a mutex that is only *tried* | nobody: who finds it taken is woken when there is something to do |
 //! | who waits for a fetch | a mutex | those who join, leave and wake |
 //!
-//! None is held across an `.await`, nor while somebody else's code runs, be it a provider, a waker, or the destructor of an
-//! error. The one exception is that around the future of a fetch, which is the provider's code; that is why it is only
-//! tried.
+//! None is held across an `.await`, nor while somebody else's code runs, be it a provider, a waker, or the destructor
+//! of an error. The one exception is that around the future of a fetch, which is the provider's code; that is why it
+//! is only tried.
 //!
 //! # How that is checked
 //!
-//! Beside examples for each promise, random sequences run against a model of the cache, threads under a scheduler that
-//! tries one interleaving after another, and real sockets with faults of all kinds. The README of the repository has the
-//! commands.
+//! Beside examples for each promise, random sequences run against a model of the cache, threads under a scheduler
+//! that tries one interleaving after another, and real sockets with faults of all kinds. The README of the repository
+//! has the commands.

@@ -77,8 +77,8 @@
 //!   `impl Service`; both show your users what it is made of.
 //! - A transport that is not `Sync` fits into a `BoxCloneService`, and so does your client then. One that is not
 //!   `Clone` needs a [`Buffer`](crate::InnerService).
-//! - Say in your docs that the transport must not follow redirects. You cannot find out, and neither can the layer: see
-//!   [`BearerAuthLayer`](crate::BearerAuthLayer#security).
+//! - Say in your docs that the transport must not follow redirects. You cannot find out, and neither can the layer:
+//!   see [`BearerAuthLayer`](crate::BearerAuthLayer#security).
 //! - A provider alone, without the type parameter: [`BoxTokenProvider`](crate::BoxTokenProvider).
 //!
 //! # 2. Where do requests go?
@@ -88,13 +88,13 @@
 //! [`with_relative_uris`](crate::BearerAuthLayer::with_relative_uris) there is nothing to check, and it is for
 //! transports that go to one place whatever the URI says, such as a `tonic` channel.
 //!
-//! If some call of yours goes to another host, such as a presigned URL, do not name that: it gets no token, as it should.
-//! `with_other_origins_refused` is only for SDKs that have no such call.
+//! If some call of yours goes to another host, such as a presigned URL, do not name that: it gets no token, as it
+//! should. `with_other_origins_refused` is only for SDKs that have no such call.
 //!
 //! # 3. What do errors look like?
 //!
-//! Yours, with a kind that says what to do, and ours as their source. There are two ways for a call to fail for want of
-//! a token: there is no response, but a [`FetchError`](crate::FetchError) to downcast to; or the response is the
+//! Yours, with a kind that says what to do, and ours as their source. There are two ways for a call to fail for want
+//! of a token: there is no response, but a [`FetchError`](crate::FetchError) to downcast to; or the response is the
 //! rejection, and says by its extension [`NotRetried`](crate::rejection::NotRetried) why it was not healed.
 //!
 //! ```
@@ -142,13 +142,13 @@
 //! ```
 //!
 //! A layer of your users' between yours and ours may wrap errors: then look along
-//! [`source`](std::error::Error::source). Text that a user's own provider or transport put into an error is not in our
-//! `Display`, but in the chain: who prints the chain prints that.
+//! [`source`](std::error::Error::source). Text that a user's own provider or transport put into an error is not in
+//! our `Display`, but in the chain: who prints the chain prints that.
 //!
 //! # 4. What of it is part of your API?
 //!
-//! What your users can name is: a breaking version of this crate is then a breaking version of yours. Before 1.0, each
-//! change of the middle number is one.
+//! What your users can name is: a breaking version of this crate is then a breaking version of yours. Before 1.0,
+//! each change of the middle number is one.
 //!
 //! | your API shows | of ours | or else |
 //! |---|---|---|
@@ -164,8 +164,8 @@
 //! # 5. What if the transport is no tower service?
 //!
 //! Use the [`TokenCache`](crate::TokenCache) without a layer: `token().await` before a send, and
-//! [`replacement_for`](crate::TokenCache::replacement_for) after a rejection, whose docs say what the layer would have
-//! done besides: check where the token goes, see whether the request can be sent twice, and do it once.
+//! [`replacement_for`](crate::TokenCache::replacement_for) after a rejection, whose docs say what the layer would
+//! have done besides: check where the token goes, see whether the request can be sent twice, and do it once.
 //!
 //! # 6. Which features?
 //!

@@ -41,23 +41,22 @@
 //!
 //! # 1. Where may tokens go?
 //!
-//! Name the [origins](crate::origin): scheme, host and port of everything that is to get the token, and nothing
-//! else. A request to another origin is passed on without it, which is told to the
-//! [operator](crate::telemetry). If such a request can only be a mistake, make it an error:
-//! [`with_other_origins_refused`].
+//! Name the [origins](crate::origin): scheme, host and port of everything that is to get the token, and nothing else.
+//! A request to another origin is passed on without it, which is told to the [operator](crate::telemetry). If such a
+//! request can only be a mistake, make it an error: [`with_other_origins_refused`].
 //!
 //! - One layer is for one identity. For two APIs that want different credentials, make two layers, and best two
 //!   clients. If one client has to do for both, put one layer above the other: each passes on what has an
 //!   `Authorization` already. The upper one tells the operator of each request that is the lower one's.
-//! - Hosts that are not known before: [`for_every_https_origin`], if whoever can choose the host of a request,
-//!   by a redirect too, may have the token.
+//! - Hosts that are not known before: [`for_every_https_origin`], if whoever can choose the host of a request, by a
+//!   redirect too, may have the token.
 //! - Requests with only a path as their URI have no origin to check: [`with_relative_uris`], if what is below sends
 //!   them to one place only. Better, put what completes the URI above the layer.
 //!
 //! # 2. Who follows redirects?
 //!
-//! Either nobody, or `FollowRedirect` above the layer. What a client follows by itself, below, is out of the
-//! layer's sight: hyper-util's follows nothing, reqwest's up to ten, unless it is [told otherwise][reqwest].
+//! Either nobody, or `FollowRedirect` above the layer. What a client follows by itself, below, is out of the layer's
+//! sight: hyper-util's follows nothing, reqwest's up to ten, unless it is [told otherwise][reqwest].
 //!
 //! # 3. What is above, and what below?
 //!
@@ -80,9 +79,9 @@
 //! | [`Streaming`] | the first, and streams up to a limit | a copy of the head and of what was sent, up to the limit |
 //! | [`Never`] | nothing: the caller gets the 401, and the next request a new token | nothing |
 //!
-//! A `POST` is sent again too: whoever answers 401 has done nothing with the request. If you
-//! [name another answer](crate::BearerAuthLayer::with_rejection) than 401, you assert that of it. Choose [`Never`]
-//! where requests are not worth a copy, such as in a proxy whose own callers try again, and see
+//! A `POST` is sent again too: whoever answers 401 has done nothing with the request. If you [name another
+//! answer](crate::BearerAuthLayer::with_rejection) than 401, you assert that of it. Choose [`Never`] where requests
+//! are not worth a copy, such as in a proxy whose own callers try again, and see
 //! [`benchmarks`](super::benchmarks#what-costs-more) for what it saves.
 //!
 //! # 5. How long may things take?
@@ -94,8 +93,8 @@
 //! | `tower::timeout` above the layer | the whole request: the wait for a token, both sends | none |
 //! | `tower::timeout` below the layer | one send | none |
 //!
-//! A request that gives up leaves the fetch alone, for all others. So a limit above may be shorter than the
-//! fetch's: the caller gets tower's `Elapsed`, rather than a [`FetchError`](crate::FetchError).
+//! A request that gives up leaves the fetch alone, for all others. So a limit above may be shorter than the fetch's:
+//! the caller gets tower's `Elapsed`, rather than a [`FetchError`](crate::FetchError).
 //!
 //! A request waits for a token if it is the first of a process, against which there is a
 //! [warm-up](#7-what-is-done-at-the-start-and-what-is-asked-of-readiness), the first after a token has expired
@@ -111,8 +110,8 @@
 //! its own.
 //!
 //! - Make each once, and clone it: a clone is cheap, and a new one allocates.
-//! - Does the *default* token do more than the narrow ones? Then an extension that gets lost widens what
-//!   a request may do: [`with_token_request_required`] makes that an error.
+//! - Does the *default* token do more than the narrow ones? Then an extension that gets lost widens what a request
+//!   may do: [`with_token_request_required`] makes that an error.
 //! - 10,000 keys are kept unless [`with_max_keys`] says otherwise. With more, the least useful lose their tokens,
 //!   which are fetched again when they are wanted.
 //! - A tenant's name that comes from outside must be checked before it becomes a key: each new one is a token
@@ -120,14 +119,14 @@
 //!
 //! # 7. What is done at the start, and what is asked of readiness?
 //!
-//! [`warm_up`] fetches the first token in the background, so that the first request does not wait.
-//! [`token`] waits for it, and fails where a wrong secret should stop the start.
+//! [`warm_up`] fetches the first token in the background, so that the first request does not wait. [`token`] waits
+//! for it, and fails where a wrong secret should stop the start.
 //!
 //! `poll_ready` of the service is that of the service below, and says nothing of tokens. For a readiness probe ask
-//! [`token`] too, with a time limit: it is at hand, is fetched, or after a failure is refused
-//! at once, within the [pauses](crate::cache#a-fetchs-life) that hold for all. [`cached`] starts nothing, and so is
-//! `None` in a process that had nothing to send for as long as a token lives. A *liveness* probe should ask
-//! neither: to restart a process mends no issuer.
+//! [`token`] too, with a time limit: it is at hand, is fetched, or after a failure is refused at once, within the
+//! [pauses](crate::cache#a-fetchs-life) that hold for all. [`cached`] starts nothing, and so is `None` in a process
+//! that had nothing to send for as long as a token lives. A *liveness* probe should ask neither: to restart a process
+//! mends no issuer.
 //!
 //! ```
 //! use std::time::Duration;
@@ -155,8 +154,8 @@
 //! # 8. How does it end?
 //!
 //! By [`close`], once the last request has been answered: no fetch begins any more, and those under way are waited
-//! for, up to their time limit. That matters if a fetch uses something up, such as a refresh token that is
-//! replaced with every use: a runtime that ends takes its tasks along. If nothing like that is there, drop everything.
+//! for, up to their time limit. That matters if a fetch uses something up, such as a refresh token that is replaced
+//! with every use: a runtime that ends takes its tasks along. If nothing like that is there, drop everything.
 //!
 //! # 9. Who is told?
 //!
@@ -182,8 +181,8 @@
 //!
 //! If a token is revoked while thousands of requests share one HTTP/2 connection, as many streams are reset at once,
 //! and hyper closes connections on which that goes too far. Set [how many it remembers](crate::rejection#over-http2).
-//! Over HTTP/1.1, a rejection with a long or chunked body costs a connection, unless it is
-//! [read ahead](crate::rejection#over-http11).
+//! Over HTTP/1.1, a rejection with a long or chunked body costs a connection, unless it is [read
+//! ahead](crate::rejection#over-http11).
 //!
 //! # 11. How is it tested?
 #![cfg_attr(
