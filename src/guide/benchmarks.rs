@@ -15,7 +15,7 @@
 //! | `instructions` | the same in instructions, counted by callgrind: the same on a busy machine as on an idle one | the same; and itself as it was, by a baseline in the repository |
 //! | `storms` | ten thousand tasks on a cold cache, a rejected token, a dead issuer: fetches, and the time over the issuer's own | locks as one writes them by hand |
 //! | `latency` | percentiles of requests while tokens live for a second: whether a renewal can be seen | the same, and a service without tokens |
-//! | `keys` | up to a million keys: time for each lookup, bytes for each key, who goes first | the default key |
+//! | `keys` | up to a million keys: time for each lookup, bytes for each key, who goes first | the same with fewer keys |
 //! | `end_to_end` | requests a second of hyper-util's client to a server on loopback, HTTP/1.1 and HTTP/2 | the same client, with a fixed header set by hand; and that against itself, which is the noise |
 //! | `scaling` | what two threads do more than one, with a service cloned once a thread or once a request | the bare service, and `AddAuthorizationLayer` |
 //!
@@ -34,7 +34,7 @@
 //! |---|---|
 //! | look at the request: is it marked, has it an `Authorization`, is its origin named, which token does it want? | a lookup in its headers, and comparisons; an origin that is spelled as it was named is one comparison of bytes |
 //! | copy it, should it have to be sent again | [`InMemory`]: two allocations for the header map, one for each header value that was built at run time, and references. [`Never`]: nothing |
-//! | read the clock | one read of the monotonic clock, without a system call on Linux |
+//! | read the clock | one read of the monotonic clock; on Linux usually without a system call |
 //! | take the current token, and compare its end | no lock, and no waiting, whatever other threads do |
 //! | put it on | the header value was made when the token came: a reference, and an insertion into the headers. A token's length does not matter |
 //! | call the service | directly, without a box: the future is the inner one, and beside it what it takes to judge the response |
@@ -47,17 +47,17 @@
 //!
 //! | what | costs |
 //! |---|---|
-//! | a copy for the retry, [`InMemory`], over [`Never`] | the allocations above; the most of all that is here. `String` and `Vec<u8>` bodies are copied, `Bytes` are not, and extensions are cloned |
+//! | a copy for the retry, [`InMemory`], over [`Never`] | the allocations above. `String` and `Vec<u8>` bodies are copied, `Bytes` are not, and extensions are cloned |
 //! | [`Streaming`] | a copy of what is sent, up to its limit |
-//! | a [`TokenRequest`](crate::TokenRequest) on the request | a lookup by a hash that was computed when it was made. To make a new one for each request costs far more |
+//! | a [`TokenRequest`](crate::TokenRequest) on the request | a lookup by a hash that was computed when it was made. To make a new one for each request allocates, and hashes it |
 //! | [extra headers](crate::BearerAuthLayer::with_header) | a lookup, an insertion and a reference each |
 //! | [`with_token_chosen_by`](crate::BearerAuthLayer::with_token_chosen_by), [`with_rejection`](crate::BearerAuthLayer::with_rejection) | a call through a pointer, and what your function does |
 //! | feature `metrics` | two records in histograms for each use: what your recorder takes |
 //! | feature `tracing` | a look whether anybody wants the level trace |
 //! | a service in a box, such as a `BoxCloneSyncService` | an allocation for each future, and for each clone |
-//! | more origins | a comparison for each that is named before the one that matches |
+//! | more origins | a comparison at most for each that is named before the one that matches |
 //!
-//! A miss, which a process has once a token at most, takes the time of the issuer. Nothing of it is optimised for.
+//! A miss takes the time of the issuer, beside which all this is nothing.
 //!
 //! # Measure your own
 //!
@@ -120,15 +120,15 @@
 //!
 //! # Pitfalls
 //!
-//! - *Debug builds.* What costs nanoseconds costs microseconds there, in an order of its own.
-//! - *Requests.* Making one costs several times what the layer does. Make them before the clock starts, and not by
-//!   cloning within it.
+//! - *Debug builds.* Their figures say nothing of a release build's, nor which of two contenders is better.
+//! - *Requests.* To make or clone one allocates, which a hit without a copy does not. Make them before the clock
+//!   starts.
 //! - *Batches.* criterion's `iter_batched` with `SmallInput` makes many requests before it sends one: by then their
 //!   memory is cold. It is so for all contenders, so differences hold, and the absolute figures do not.
 //! - *Time that is not divided by turns.* Two contenders measured one after another differ by the frequency of the
 //!   processor, by neighbours and by the order in which code was laid out.
-//! - *Clocks under valgrind.* There a read of the clock is a system call, whose instructions are not counted. In
-//!   nanoseconds it is among the dearer parts of a hit.
+//! - *Clocks under valgrind.* There a read of the clock is a system call, whose instructions are not counted: look at
+//!   the nanoseconds beside them.
 //! - *One thread.* Contenders that share a reference count are as fast as any on one thread, and stand in each
 //!   other's way on two.
 //! - *Features.* Cargo unites those of a build: if another crate wants `metrics`, it is on.

@@ -149,7 +149,7 @@
 //!
 //! # It is no rejection
 //!
-//! The response is the caller's as it came, no token is touched, nothing is sent again and nothing told:
+//! The response is the caller's as it came. No token is touched, nothing is sent again, and nothing is told of it:
 //!
 //! | response | because |
 //! |---|---|

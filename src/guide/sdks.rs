@@ -73,9 +73,9 @@
 //! # }
 //! ```
 //!
-//! - A box allocates once a request. If that is too much, name the type, [`BearerAuth`](crate::BearerAuth), or write
-//!   `impl Service`; both show your users what it is made of.
-//! - A transport that is not `Sync` fits into a `BoxCloneService`, and so does your client then. One that is not
+//! - A box allocates for each clone and for each future: here, twice a request. If that is too much, name the type,
+//!   [`BearerAuth`](crate::BearerAuth); that shows your users what it is made of.
+//! - A transport that is not `Sync` fits into a `BoxCloneService`, and your client is not `Sync` then. One that is not
 //!   `Clone` needs a [`Buffer`](crate::InnerService).
 //! - Say in your docs that the transport must not follow redirects. You cannot find out, and neither can the layer:
 //!   see [`BearerAuthLayer`](crate::BearerAuthLayer#security).
