@@ -123,8 +123,8 @@
 //! - *Debug builds.* Their figures say nothing of a release build's, nor which of two contenders is better.
 //! - *Requests.* To make or clone one allocates, which a hit without a copy does not. Make them before the clock
 //!   starts.
-//! - *Batches.* criterion's `iter_batched` with `SmallInput` makes many requests before it sends one: by then their
-//!   memory is cold. It is so for all contenders, so differences hold, and the absolute figures do not.
+//! - *Batches.* criterion's `iter_batched` with `SmallInput` makes many requests before it sends one, and by then their
+//!   memory may be cold. Compare contenders of one run, and no figure with one that was made otherwise.
 //! - *Time that is not divided by turns.* Two contenders measured one after another differ by the frequency of the
 //!   processor, by neighbours and by the order in which code was laid out.
 //! - *Clocks under valgrind.* There a read of the clock is a system call, whose instructions are not counted: look at
