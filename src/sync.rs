@@ -15,6 +15,7 @@ mod scheduled;
 #[cfg(not(all(test, shuttle)))]
 mod real {
     pub(crate) use std::collections::HashMap;
+    pub(crate) use std::hash::RandomState;
     pub(crate) use std::sync::atomic;
     pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
     pub(crate) use std::thread_local;

@@ -1,7 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::mem;
 use std::sync::{Arc, LazyLock};
+
+use crate::sync::RandomState;
 
 /// What token is meant: scopes, resource, audience, tenant and further parameters.
 ///
@@ -36,61 +38,63 @@ pub struct TokenRequest {
     parts: Arc<Parts>,
 }
 
+// A cache may hold a million of these: nothing is larger than what is in it. All lists are sorted.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Parts {
-    scopes: BTreeSet<String>,
-    resources: BTreeSet<String>,
-    audience: Option<String>,
-    tenant: Option<String>,
-    parameters: BTreeMap<String, String>,
+    scopes: Box<[Box<str>]>,
+    resources: Box<[Box<str>]>,
+    audience: Option<Box<str>>,
+    tenant: Option<Box<str>>,
+    parameters: Box<[(Box<str>, Box<str>)]>,
 }
 
 impl TokenRequest {
     /// Adds scopes: one, or several separated by spaces (RFC 6749 §3.3).
     #[must_use]
     pub fn with_scope(self, scope: &str) -> Self {
-        self.with(|parts| {
-            let scopes = scope.split_ascii_whitespace().map(str::to_owned);
-            parts.scopes.extend(scopes);
-        })
+        let scopes = scope.split_ascii_whitespace().map(Box::from);
+        self.with(|parts| insert(&mut parts.scopes, scopes))
     }
 
     /// Adds a target resource (RFC 8707 §2). There can be several.
     #[must_use]
     pub fn with_resource(self, resource: impl Into<String>) -> Self {
-        self.with(|parts| {
-            parts.resources.insert(resource.into());
-        })
+        let resource = resource.into().into_boxed_str();
+        self.with(|parts| insert(&mut parts.resources, [resource]))
     }
 
     /// Sets the audience: who the token is for, where an issuer takes a parameter of that name.
     #[must_use]
     pub fn with_audience(self, audience: impl Into<String>) -> Self {
-        self.with(|parts| parts.audience = Some(audience.into()))
+        self.with(|parts| parts.audience = Some(audience.into().into()))
     }
 
     /// Sets the tenant: on whose behalf the token is wanted. What it means is the provider's to say.
     #[must_use]
     pub fn with_tenant(self, tenant: impl Into<String>) -> Self {
-        self.with(|parts| parts.tenant = Some(tenant.into()))
+        self.with(|parts| parts.tenant = Some(tenant.into().into()))
     }
 
     /// Sets a further parameter of the token request.
     #[must_use]
     pub fn with_parameter(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into().into_boxed_str(), value.into().into_boxed_str());
         self.with(|parts| {
-            parts.parameters.insert(name.into(), value.into());
+            let mut parameters = mem::take(&mut parts.parameters).into_vec();
+            parameters.retain(|(other, _)| *other != name);
+            parts.parameters = parameters.into();
+            insert(&mut parts.parameters, [(name, value)]);
         })
     }
 
     /// The scopes, each once, sorted.
     pub fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.parts.scopes.iter().map(String::as_str)
+        self.parts.scopes.iter().map(|scope| &**scope)
     }
 
     /// The target resources, each once, sorted.
     pub fn resources(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.parts.resources.iter().map(String::as_str)
+        self.parts.resources.iter().map(|resource| &**resource)
     }
 
     /// The audience.
@@ -106,7 +110,7 @@ impl TokenRequest {
     /// The further parameters, sorted by name.
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         let parameters = self.parts.parameters.iter();
-        parameters.map(|(name, value)| (name.as_str(), value.as_str()))
+        parameters.map(|(name, value)| (&**name, &**value))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
@@ -116,9 +120,18 @@ impl TokenRequest {
     }
 }
 
+/// Puts in order, and keeps each once.
+fn insert<T: Ord>(values: &mut Box<[T]>, more: impl IntoIterator<Item = T>) {
+    let mut all = mem::take(values).into_vec();
+    all.extend(more);
+    all.sort_unstable();
+    all.dedup();
+    *values = all.into_boxed_slice();
+}
+
 // Keyed at random, once a process: a tenant may be somebody else's to choose.
 fn hash(parts: &Parts) -> u64 {
-    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::default);
     STATE.hash_one(parts)
 }
 
@@ -171,6 +184,32 @@ mod tests {
         assert_eq!(ab, ba);
         assert_eq!(ab.hash, ba.hash);
         assert_eq!(ba.scopes().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn values_are_kept_sorted_and_each_once() {
+        let request = TokenRequest::default()
+            .with_scope("c a")
+            .with_scope("b a")
+            .with_resource("y")
+            .with_resource("x")
+            .with_resource("y")
+            .with_parameter("q", "1")
+            .with_parameter("p", "2")
+            .with_parameter("q", "0");
+
+        assert_eq!(request.scopes().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(request.resources().collect::<Vec<_>>(), ["x", "y"]);
+        // The last value of a name counts.
+        let parameters: Vec<_> = request.parameters().collect();
+        assert_eq!(parameters, [("p", "2"), ("q", "0")]);
+        let same = TokenRequest::default()
+            .with_parameter("q", "0")
+            .with_parameter("p", "2")
+            .with_resource("x")
+            .with_resource("y")
+            .with_scope("b c a");
+        assert_eq!(request, same);
     }
 
     #[test]

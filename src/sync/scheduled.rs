@@ -18,7 +18,10 @@ pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockEr
 pub(crate) use shuttle::thread_local;
 
 /// In the same order each time: else a schedule could not be repeated.
-pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+
+/// For the same reason not random at all.
+pub(crate) type RandomState = BuildHasherDefault<DefaultHasher>;
 
 /// Lets others run. Not `yield_now`, which tells the scheduler that there is nothing to do here.
 pub(crate) fn step() {
