@@ -1,5 +1,3 @@
-use std::collections::VecDeque;
-
 use crate::token::AccessToken;
 
 /// The numbers of the last few tokens. An issuer may return one again after another, and then it is the
@@ -8,7 +6,7 @@ use crate::token::AccessToken;
 pub(super) struct Generations {
     last: u64,
     /// By a hash that is keyed at random, so that no token is kept for this.
-    by_hash: VecDeque<(u64, u64)>,
+    by_hash: Vec<(u64, u64)>,
 }
 
 impl Generations {
@@ -17,15 +15,17 @@ impl Generations {
     pub(super) fn of(&mut self, token: &AccessToken) -> u64 {
         let hash = token.keyed_hash();
         let known = self.by_hash.iter().position(|(other, _)| *other == hash);
-        let generation = match known.and_then(|at| self.by_hash.remove(at)) {
-            Some((_, generation)) => generation,
+        let generation = match known {
+            Some(at) => self.by_hash.remove(at).1,
             None => {
                 self.last += 1;
                 self.last
             }
         };
         self.by_hash.truncate(Self::KEPT - 1);
-        self.by_hash.push_front((hash, generation));
+        // One is all that most slots ever need, and there may be a million.
+        self.by_hash.reserve_exact(1);
+        self.by_hash.insert(0, (hash, generation));
         generation
     }
 }
