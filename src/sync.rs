@@ -17,7 +17,9 @@ mod real {
     pub(crate) use std::collections::HashMap;
     pub(crate) use std::hash::RandomState;
     pub(crate) use std::sync::atomic;
-    pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+    pub(crate) use std::sync::{
+        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+    };
     pub(crate) use std::thread_local;
 
     pub(crate) use arc_swap::ArcSwapOption;

@@ -96,6 +96,7 @@ mod held;
 mod hit;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod part;
 mod places;
 mod slot;
 mod slots;

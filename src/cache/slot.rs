@@ -25,10 +25,10 @@ pub(crate) struct Slot {
     version: AtomicU64,
     /// The newest generation that a server has accepted.
     proven: AtomicU64,
-    /// Whether rejections have slowed the budget down since a server last accepted a token.
-    is_slowed: AtomicBool,
     /// When the token was last used, to about a second.
     last_used: AtomicU64,
+    /// Whether rejections have slowed the budget down since a server last accepted a token.
+    is_slowed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -80,6 +80,12 @@ impl Slot {
     /// The current token, unless it has expired.
     pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Held>> {
         self.current.load_full().filter(|held| held.is_usable(now))
+    }
+
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
+        self.current()
+            .as_ref()
+            .is_some_and(|held| held.is_usable(now))
     }
 
     /// The generation of `token`, if it is the current one, or the one that was condemned last.

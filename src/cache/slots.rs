@@ -1,119 +1,116 @@
-//! The slots of a cache by key, and which of them to forget.
+//! The slots of a cache by key, and how many there may be.
+//!
+//! They are spread by hash over parts, each with a lock of its own. Threads that want different keys seldom
+//! touch the same lock, and to look for what can be forgotten stops those who want keys of one part alone.
 
 use std::sync::Arc;
 
+use super::part::{FORGOTTEN, Part};
 use super::slot::Slot;
 use crate::clock::Instant;
 use crate::error::discard;
 use crate::provider::TokenRequest;
-use crate::sync::{HashMap, PoisonError, RwLock};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many keys are kept, unless set.
 pub(crate) const MAX_KEYS: usize = 10_000;
 
-/// When there are too many, this part of them is forgotten at once, so that looking for the least useful
-/// is paid for by many insertions.
-const FORGOTTEN_PART: usize = 8;
+/// A part has as many keys or up to twice as many when the cache is full. It is looked at as a whole, in some
+/// ten microseconds.
+const PART: usize = 128;
+
+/// 256 KiB of locks and empty maps.
+#[cfg(not(all(test, shuttle)))]
+const MAX_PARTS: usize = 4096;
+/// Each lock is a step at which others may run.
+#[cfg(all(test, shuttle))]
+const MAX_PARTS: usize = 2;
 
 pub(crate) struct Slots {
-    map: RwLock<Map>,
+    /// A power of two of them.
+    parts: Box<[Part]>,
     max_keys: usize,
-}
-
-#[derive(Default)]
-struct Map {
-    by_key: HashMap<TokenRequest, Arc<Slot>>,
-    /// With so many there may be some to forget. More than `max_keys` once all of those had to stay.
-    look_at: usize,
+    /// How many slots there are in all parts.
+    number: AtomicUsize,
+    /// With more than that there may be some to forget. More than `max_keys` once all of those had to stay.
+    look_above: AtomicUsize,
+    /// How often a part was looked at: each comes in its turn, so that as much is forgotten of one as of another.
+    looks: AtomicUsize,
 }
 
 impl Slots {
     pub(crate) fn new(max_keys: usize) -> Self {
+        let max_keys = max_keys.max(1);
+        let parts = (max_keys / PART).clamp(1, MAX_PARTS);
+        let parts = 1 << parts.ilog2();
         Self {
-            map: RwLock::new(Map {
-                by_key: HashMap::default(),
-                look_at: max_keys.max(1),
-            }),
-            max_keys: max_keys.max(1),
+            parts: (0..parts).map(|_| Part::default()).collect(),
+            max_keys,
+            number: AtomicUsize::new(0),
+            look_above: AtomicUsize::new(max_keys),
+            looks: AtomicUsize::new(0),
         }
     }
 
     pub(crate) fn get(&self, request: &TokenRequest, now: impl FnOnce() -> Instant) -> Arc<Slot> {
-        if let Some(slot) = self.read(|slots| slots.get(request).map(Arc::clone)) {
+        let part = self.part_of(request);
+        if let Some(slot) = part.get(request) {
             return slot;
         }
-        let mut forgotten = Vec::new();
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        if map.by_key.len() >= map.look_at && !map.by_key.contains_key(request) {
-            forgotten = forget(&mut map.by_key, self.max_keys, now());
-            // If nearly all have to stay, not again at once.
-            let some = (self.max_keys / FORGOTTEN_PART).max(1);
-            map.look_at = self.max_keys.max(map.by_key.len() + some);
+        let (slot, is_new) = part.get_or_insert(request);
+        if !is_new {
+            return slot;
         }
-        let slot = map
-            .by_key
-            .entry(request.clone())
-            .or_insert_with(|| Arc::new(Slot::new(request.clone())));
-        let slot = Arc::clone(slot);
-        drop(map);
-        // Outside of the lock: the last error of a provider is among them.
-        discard(forgotten);
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        if number > self.look_above.load(Ordering::Relaxed) {
+            self.make_room(now());
+        }
         slot
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        self.read(|slots| slots.values().map(Arc::clone).collect())
+        self.parts.iter().flat_map(Part::all).collect()
     }
 
-    fn read<T>(&self, f: impl FnOnce(&HashMap<TokenRequest, Arc<Slot>>) -> T) -> T {
-        f(&self
-            .map
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_key)
+    fn part_of(&self, request: &TokenRequest) -> &Part {
+        // The map of the part goes by the lowest and the highest bits.
+        &self.parts[(request.keyed_hash() >> 32) as usize & (self.parts.len() - 1)]
     }
-}
 
-/// Takes out the slots that are least useful: first those without a usable token, then those that were
-/// not used for the longest time.
-///
-/// A slot stays if somebody uses it, or if forgetting it would forget a fetch, a pause or a budget that
-/// was drawn upon. There can be more than `max_keys` of those.
-fn forget(
-    slots: &mut HashMap<TokenRequest, Arc<Slot>>,
-    max_keys: usize,
-    now: Instant,
-) -> Vec<Arc<Slot>> {
-    let mut idle: Vec<_> = slots
-        .values()
-        // Nobody can come to hold it meanwhile, since the map is locked.
-        .filter(|slot| Arc::strong_count(slot) == 1 && slot.is_idle(now))
-        .map(|slot| {
-            (
-                slot.usable(now).is_some(),
-                slot.last_used(),
-                slot.request().clone(),
-            )
-        })
-        .collect();
-    let count = (max_keys / FORGOTTEN_PART).max(1).min(idle.len());
-    if count < idle.len() {
-        idle.select_nth_unstable_by_key(count, |&(usable, used, _)| (usable, used));
+    /// Forgets some slots of one part or, if all of those have to stay, of the next.
+    fn make_room(&self, now: Instant) {
+        let mut in_vain = 0;
+        while in_vain < self.parts.len() {
+            let look = self.looks.fetch_add(1, Ordering::Relaxed);
+            let forgotten = self.parts[look & (self.parts.len() - 1)].forget(now);
+            if !forgotten.is_empty() {
+                self.number.fetch_sub(forgotten.len(), Ordering::Relaxed);
+                // Outside of the lock: the last error of a provider is among them.
+                discard(forgotten);
+                break;
+            }
+            in_vain += 1;
+        }
+        // If nearly all have to stay, not again at once.
+        let some = (self.max_keys / self.parts.len() / FORGOTTEN).max(1);
+        let others = self.number.load(Ordering::Relaxed) - 1;
+        let look_above = self.max_keys.max(others + in_vain * some);
+        self.look_above.store(look_above, Ordering::Relaxed);
     }
-    idle.truncate(count);
-    idle.iter()
-        .filter_map(|(_, _, request)| slots.remove(request))
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
     use std::time::Duration;
 
     use super::super::freshness::Schedule;
     use super::*;
     use crate::error::FetchError;
     use crate::token::AccessToken;
+
+    /// Of several parts.
+    const MANY: usize = 8 * PART;
 
     fn at(seconds: u64) -> Instant {
         Instant::from_nanos(0).after(Duration::from_secs(seconds))
@@ -139,7 +136,14 @@ mod tests {
     }
 
     fn has(slots: &Slots, number: usize) -> bool {
-        slots.read(|slots| slots.contains_key(&request(number)))
+        let request = request(number);
+        slots.part_of(&request).get(&request).is_some()
+    }
+
+    fn len(slots: &Slots) -> usize {
+        let len = slots.all().len();
+        assert_eq!(slots.number.load(Ordering::Relaxed), len);
+        len
     }
 
     #[test]
@@ -148,7 +152,7 @@ mod tests {
         let slots = Slots::new(100);
         for number in 0..10_000 {
             get(&slots, number);
-            assert!(slots.read(HashMap::len) <= 100);
+            assert!(len(&slots) <= 100);
         }
     }
 
@@ -209,7 +213,95 @@ mod tests {
             })
             .collect();
 
-        assert_eq!(slots.read(HashMap::len), 1000);
+        assert_eq!(len(&slots), 1000);
         assert_eq!(looks, 92); // every ten, after the first eighty
+    }
+
+    #[test]
+    fn there_are_as_many_parts_as_it_takes_to_keep_each_small() {
+        let parts = [0, 1, 255, 256, 10_000, 100_000].map(|keys| Slots::new(keys).parts.len());
+        assert_eq!(
+            parts,
+            [1, 1, 1, 2, 64, 512].map(|parts| parts.min(MAX_PARTS))
+        );
+        assert_eq!(Slots::new(usize::MAX).parts.len(), MAX_PARTS);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
+    fn the_keys_of_all_parts_together_are_bounded_and_the_bound_is_made_use_of() {
+        let slots = Slots::new(MANY);
+        for number in 0..MANY {
+            get(&slots, number);
+            assert_eq!(len(&slots), number + 1);
+        }
+        for number in MANY..3 * MANY {
+            get(&slots, number);
+            // What was forgotten is an eighth of one part.
+            assert!((MANY - 2 * PART / FORGOTTEN..=MANY).contains(&len(&slots)));
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
+    fn in_every_part_those_go_that_were_not_used_for_the_longest_time() {
+        let slots = Slots::new(MANY);
+        for number in 0..MANY {
+            let used = if number % 2 == 0 { at(900) } else { at(800) };
+            install(&get(&slots, number), used);
+        }
+        for number in MANY..MANY + MANY / 8 {
+            install(&get(&slots, number), at(1000));
+        }
+
+        assert!((0..MANY).step_by(2).all(|number| has(&slots, number)));
+        assert!((MANY..MANY + MANY / 8).all(|number| has(&slots, number)));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it takes minutes")]
+    fn if_all_of_a_part_has_to_stay_another_makes_room() {
+        let slots = Slots::new(MANY);
+        let is_of_first =
+            |number: &usize| std::ptr::eq(slots.part_of(&request(*number)), &slots.parts[0]);
+        let held: Vec<_> = (1..).filter(is_of_first).take(MANY - 1).collect();
+        let held: Vec<_> = held.into_iter().map(|number| get(&slots, number)).collect();
+        let other = (1..).find(|number| !is_of_first(number)).expect("a number");
+        install(&get(&slots, other), at(999));
+        assert!(has(&slots, other));
+
+        let new = get(&slots, 0);
+        assert!(!has(&slots, other) && has(&slots, 0));
+        assert_eq!(len(&slots), MANY);
+        drop((held, new));
+    }
+
+    #[test]
+    fn however_many_threads_ask_a_key_has_one_slot_and_is_counted_once() {
+        let slots = Slots::new(MANY);
+        let ask = || {
+            (0..100)
+                .map(|number| get(&slots, number))
+                .collect::<Vec<_>>()
+        };
+        let (ours, theirs) = thread::scope(|scope| {
+            let theirs = scope.spawn(ask);
+            (ask(), theirs.join().unwrap())
+        });
+
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| Arc::ptr_eq(a, b)));
+        assert_eq!(len(&slots), 100);
+    }
+
+    #[test]
+    fn all_slots_are_those_of_all_parts() {
+        let slots = Slots::new(MANY);
+        let mut numbers: Vec<_> = (0..100).map(|number| get(&slots, number)).collect();
+        let mut all = slots.all();
+        for slots in [&mut numbers, &mut all] {
+            slots.sort_by_key(|slot| Arc::as_ptr(slot).addr());
+        }
+        assert!(numbers.iter().zip(&all).all(|(a, b)| Arc::ptr_eq(a, b)));
+        assert_eq!(all.len(), 100);
     }
 }

@@ -113,6 +113,11 @@ impl TokenRequest {
         parameters.map(|(name, value)| (&**name, &**value))
     }
 
+    /// The same for equal requests within this process, and of no use elsewhere.
+    pub(crate) fn keyed_hash(&self) -> u64 {
+        self.hash
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
         change(Arc::make_mut(&mut self.parts));
         self.hash = hash(&self.parts);

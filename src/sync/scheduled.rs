@@ -14,7 +14,9 @@ use arc_swap::Guard;
 use tokio::sync::futures::Notified as RealNotified;
 
 pub(crate) use shuttle::sync::atomic;
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 pub(crate) use shuttle::thread_local;
 
 /// In the same order each time: else a schedule could not be repeated.
