@@ -18,6 +18,9 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{ArcSwapOption, Mutex, MutexGuard, PoisonError};
 use crate::token::AccessToken;
 
+// In this order: what a hit reads is 64 bytes, with the counts of the `Arc` before it. With a million keys each
+// cache line more is one more miss.
+#[repr(C)]
 pub(crate) struct Slot {
     request: TokenRequest,
     current: ArcSwapOption<Held>,
