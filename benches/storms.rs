@@ -1,6 +1,7 @@
 //! Ten thousand tasks that want a token at the same instant.
 //!
 //! - *cold*: there is no token yet, and all call at once;
+//! - *cold, steps*: the same, and the fetch is woken ten times, as one over a network is;
 //! - *rejected*: all are on their way with a token that the server then rejects, for all of them at once;
 //! - *dead*: there is no token, and the issuer fails;
 //! - *hanging*: there is no token, and the issuer says nothing, up to the time limit of a fetch;
@@ -37,7 +38,7 @@ use tower_bearer::{BearerAuth, BearerAuthLayer, TokenCache, TokenProvider, Token
 
 use self::by_hand::{Client, Keep, Keyed, Locked, ReadFirst};
 use self::issuer::{Conduct, Issuer};
-use self::storm::{Contender, Measured, Start, Storm, failed, measure, served};
+use self::storm::{Contender, Measured, Outcome, Start, Storm, failed, measure, served};
 
 mod by_hand;
 mod issuer;
@@ -47,6 +48,7 @@ type HttpRequest = Request<Full<Bytes>>;
 
 const ORIGIN: &str = "https://api.example.com";
 const FETCH_TIME: Duration = Duration::from_millis(10);
+const STEPS: u32 = 10;
 /// Of ten thousand fetches.
 const SHORT_FETCH_TIME: Duration = Duration::from_millis(5);
 /// A fetch may take so long.
@@ -96,6 +98,21 @@ fn storms(tasks: usize, rounds: usize) -> Vec<Storm> {
                 Contender::new("BearerAuth", tasks, cold),
                 Contender::new("lock", tasks, by_hand_cold::<Locked>),
                 Contender::new("lock, read first", tasks, by_hand_cold::<ReadFirst>),
+            ],
+            rounds,
+        },
+        Storm {
+            title: format!(
+                "Storm, cold, steps: {tasks} tasks and no token, fetched in {STEPS} steps"
+            ),
+            contenders: vec![
+                Contender::new("BearerAuth", tasks, cold_in_steps),
+                Contender::new("lock", tasks, by_hand_cold_in_steps::<Locked>),
+                Contender::new(
+                    "lock, read first",
+                    tasks,
+                    by_hand_cold_in_steps::<ReadFirst>,
+                ),
             ],
             rounds,
         },
@@ -159,9 +176,50 @@ fn storms(tasks: usize, rounds: usize) -> Vec<Storm> {
 // --- The storms
 
 async fn cold(tasks: usize) -> Measured {
-    let (issuer, start) = (answers(FETCH_TIME), Start::new(tasks));
-    let client = cache(&issuer, LIMIT).layer(service_fn(accept));
-    let measured = measure(&start, &issuer, 1, served, |_| {
+    with_no_token(tasks, answers(FETCH_TIME), LIMIT, served).await
+}
+
+async fn by_hand_cold<K: Keep>(tasks: usize) -> Measured {
+    let measured = by_hand_with_no_token::<K>(tasks, answers(FETCH_TIME), LIMIT, served);
+    measured.await.assert_fetches(1..=1)
+}
+
+async fn cold_in_steps(tasks: usize) -> Measured {
+    with_no_token(tasks, answers_in_steps(), LIMIT, served).await
+}
+
+async fn by_hand_cold_in_steps<K: Keep>(tasks: usize) -> Measured {
+    let measured = by_hand_with_no_token::<K>(tasks, answers_in_steps(), LIMIT, served);
+    measured.await.assert_fetches(1..=1)
+}
+
+async fn dead(tasks: usize) -> Measured {
+    with_no_token(tasks, fails(), LIMIT, failed).await
+}
+
+async fn by_hand_dead<K: Keep>(tasks: usize) -> Measured {
+    let measured = by_hand_with_no_token::<K>(tasks, fails(), LIMIT, failed);
+    measured.await.assert_fetches(tasks..=tasks)
+}
+
+async fn hanging(tasks: usize) -> Measured {
+    with_no_token(tasks, hangs(), SHORT_LIMIT, failed).await
+}
+
+async fn by_hand_hanging<K: Keep>(tasks: usize) -> Measured {
+    let measured = by_hand_with_no_token::<K>(tasks, hangs(), SHORT_LIMIT, failed);
+    measured.await.assert_fetches(tasks..=tasks)
+}
+
+async fn with_no_token(
+    tasks: usize,
+    issuer: Issuer,
+    limit: Duration,
+    expected: fn(&Outcome) -> bool,
+) -> Measured {
+    let start = Start::new(tasks);
+    let client = cache(&issuer, limit).layer(service_fn(accept));
+    let measured = measure(&start, &issuer, 1, expected, |_| {
         let (client, start) = (client.clone(), Arc::clone(&start));
         async move {
             start.wait().await;
@@ -171,17 +229,22 @@ async fn cold(tasks: usize) -> Measured {
     measured.await.assert_fetches(1..=1)
 }
 
-async fn by_hand_cold<K: Keep>(tasks: usize) -> Measured {
-    let (issuer, start) = (answers(FETCH_TIME), Start::new(tasks));
-    let client = Client::<K, _>::new(&issuer, LIMIT, service_fn(accept));
-    let measured = measure(&start, &issuer, 1, served, |_| {
+async fn by_hand_with_no_token<K: Keep>(
+    tasks: usize,
+    issuer: Issuer,
+    limit: Duration,
+    expected: fn(&Outcome) -> bool,
+) -> Measured {
+    let start = Start::new(tasks);
+    let client = Client::<K, _>::new(&issuer, limit, service_fn(accept));
+    let measured = measure(&start, &issuer, 1, expected, |_| {
         let (client, start) = (client.clone(), Arc::clone(&start));
         async move {
             start.wait().await;
             Ok(client.send(request()).await?.status())
         }
     });
-    measured.await.assert_fetches(1..=1)
+    measured.await
 }
 
 async fn rejected(tasks: usize) -> Measured {
@@ -205,52 +268,6 @@ async fn by_hand_rejected<K: Keep>(tasks: usize) -> Measured {
         async move { Ok(response.await?.status()) }
     });
     measured.await.assert_fetches(1..=1)
-}
-
-async fn dead(tasks: usize) -> Measured {
-    without_a_token(tasks, fails(), LIMIT).await
-}
-
-async fn by_hand_dead<K: Keep>(tasks: usize) -> Measured {
-    by_hand_without_a_token::<K>(tasks, fails(), LIMIT).await
-}
-
-async fn hanging(tasks: usize) -> Measured {
-    without_a_token(tasks, hangs(), SHORT_LIMIT).await
-}
-
-async fn by_hand_hanging<K: Keep>(tasks: usize) -> Measured {
-    by_hand_without_a_token::<K>(tasks, hangs(), SHORT_LIMIT).await
-}
-
-async fn without_a_token(tasks: usize, issuer: Issuer, limit: Duration) -> Measured {
-    let start = Start::new(tasks);
-    let client = cache(&issuer, limit).layer(service_fn(accept));
-    let measured = measure(&start, &issuer, 1, failed, |_| {
-        let (client, start) = (client.clone(), Arc::clone(&start));
-        async move {
-            start.wait().await;
-            Ok(client.oneshot(request()).await?.status())
-        }
-    });
-    measured.await.assert_fetches(1..=1)
-}
-
-async fn by_hand_without_a_token<K: Keep>(
-    tasks: usize,
-    issuer: Issuer,
-    limit: Duration,
-) -> Measured {
-    let start = Start::new(tasks);
-    let client = Client::<K, _>::new(&issuer, limit, service_fn(accept));
-    let measured = measure(&start, &issuer, 1, failed, |_| {
-        let (client, start) = (client.clone(), Arc::clone(&start));
-        async move {
-            start.wait().await;
-            Ok(client.send(request()).await?.status())
-        }
-    });
-    measured.await.assert_fetches(tasks..=tasks)
 }
 
 async fn dead_keys(tasks: usize) -> Measured {
@@ -324,12 +341,16 @@ fn answers(after: Duration) -> Issuer {
     Issuer::new(Conduct::Answers(after), LIFE)
 }
 
+fn answers_in_steps() -> Issuer {
+    Issuer::new(Conduct::AnswersInSteps(STEPS, FETCH_TIME / STEPS), LIFE)
+}
+
 fn fails() -> Issuer {
     Issuer::new(Conduct::Fails(FETCH_TIME), LIFE)
 }
 
 fn hangs() -> Issuer {
-    Issuer::new(Conduct::Hangs, LIFE)
+    Issuer::new(Conduct::Hangs(SHORT_LIMIT), LIFE)
 }
 
 fn cache(issuer: &Issuer, limit: Duration) -> BearerAuthLayer<impl TokenProvider + use<>> {

@@ -21,13 +21,12 @@ use tower_bearer::error::BoxError;
 use crate::issuer::Issuer;
 
 /// Where tokens come from.
-#[derive(Clone)]
 pub struct Source {
     issuer: Issuer,
     /// A fetch may take no longer.
     limit: Duration,
     /// So many may run at once.
-    places: Arc<Semaphore>,
+    places: Semaphore,
 }
 
 impl Source {
@@ -35,7 +34,7 @@ impl Source {
         Self {
             issuer: issuer.clone(),
             limit,
-            places: Arc::new(Semaphore::new(places)),
+            places: Semaphore::new(places),
         }
     }
 
@@ -128,16 +127,14 @@ impl Keep for ReadFirst {
 
 /// A client with such a cache. Clones share it.
 pub struct Client<K, S> {
-    keep: Arc<K>,
-    source: Source,
+    shared: Arc<(K, Source)>,
     service: S,
 }
 
 impl<K, S: Clone> Clone for Client<K, S> {
     fn clone(&self) -> Self {
         Self {
-            keep: Arc::clone(&self.keep),
-            source: self.source.clone(),
+            shared: Arc::clone(&self.shared),
             service: self.service.clone(),
         }
     }
@@ -146,15 +143,16 @@ impl<K, S: Clone> Clone for Client<K, S> {
 impl<K: Keep, S> Client<K, S> {
     /// A fetch may take no longer than `limit`.
     pub fn new(issuer: &Issuer, limit: Duration, service: S) -> Self {
+        let source = Source::new(issuer, limit, Semaphore::MAX_PERMITS);
         Self {
-            keep: Arc::default(),
-            source: Source::new(issuer, limit, Semaphore::MAX_PERMITS),
+            shared: Arc::new((K::default(), source)),
             service,
         }
     }
 
     pub async fn token(&self) -> Result<HeaderValue, BoxError> {
-        self.keep.get(&self.source).await
+        let (keep, source) = &*self.shared;
+        keep.get(source).await
     }
 
     /// Sends a request, and after a 401 once more.
@@ -168,7 +166,7 @@ impl<K: Keep, S> Client<K, S> {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        self.keep.forget(&bearer).await;
+        self.shared.0.forget(&bearer).await;
         let bearer = self.token().await?;
         self.send_with(&bearer, request).await
     }

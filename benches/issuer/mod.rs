@@ -31,8 +31,11 @@ pub enum Conduct {
     Answers(Duration),
     /// Fails after so long.
     Fails(Duration),
-    /// Never says anything.
-    Hangs,
+    /// Answers after so many steps, each of which takes so long: connecting, writing, reading and so on
+    /// each wake whoever waits.
+    AnswersInSteps(u32, Duration),
+    /// Never says anything. Whoever asks gives up after so long.
+    Hangs(Duration),
     /// Answers at once, but not before this is true.
     AnswersOnce(watch::Receiver<bool>),
 }
@@ -59,7 +62,12 @@ impl Issuer {
                 tokio::time::sleep(*after).await;
                 return Err("the issuer is down".into());
             }
-            Conduct::Hangs => std::future::pending().await,
+            Conduct::AnswersInSteps(steps, step) => {
+                for _ in 0..*steps {
+                    tokio::time::sleep(*step).await;
+                }
+            }
+            Conduct::Hangs(_) => std::future::pending().await,
             Conduct::AnswersOnce(open) => {
                 open.clone().wait_for(|open| *open).await?;
             }
@@ -86,6 +94,9 @@ impl Issuer {
 
     /// What a fetch took.
     pub fn mean(&self) -> Duration {
+        if let Conduct::Hangs(limit) = self.0.conduct {
+            return limit;
+        }
         let calls = self.calls().max(1) as u64;
         Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed) / calls)
     }
