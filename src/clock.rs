@@ -125,6 +125,10 @@ impl Deadline {
         }
     }
 
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
     pub(crate) fn poll_reached(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.clock.wake_when_turned(cx.waker());
         let mut now = self.clock.now();

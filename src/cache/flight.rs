@@ -152,13 +152,18 @@ impl Future for Join {
 
 impl Drop for Join {
     fn drop(&mut self) {
-        let waker = {
+        let (waker, is_left_alone) = {
             let mut state = self.shared.waiters.lock();
-            state.waiting.remove(&self.number)
+            let waker = state.waiting.remove(&self.number);
+            let is_over = state.outcome.is_some();
+            (waker, !is_over && state.waiting.is_empty())
         };
         if waker.is_none() {
             // It was woken, and has not looked: somebody else must.
             self.shared.waiters.wake_all();
+        }
+        if is_left_alone {
+            self.shared.turns.lost_its_driver();
         }
     }
 }
@@ -176,6 +181,7 @@ impl Drop for Driver {
         let is_over = state.outcome.is_some();
         drop(state);
         if !is_over {
+            self.shared.turns.has_no_driver();
             self.shared.turns.lost_its_driver();
             self.shared.waiters.wake_all();
         }

@@ -63,10 +63,11 @@ impl Gate {
         limit: Duration,
         is_within: &AtomicBool,
     ) -> Result<Entered<'_>, FetchError> {
+        let mut lapse: Option<Deadline> = None;
         loop {
             // Made before the state is read, so that no change in between is missed.
             let mut changed = pin!(self.turns.next());
-            let lapses_at = {
+            let (now, lapses_at) = {
                 let now = self.clock.now();
                 let mut state = self.lock();
                 if let Some((error, _)) = state.refusal(now) {
@@ -85,10 +86,16 @@ impl Gate {
                         }
                         return Ok(Entered { gate: self, number });
                     }
-                    Err(lapses_at) => lapses_at,
+                    Err(lapses_at) => (now, lapses_at),
                 }
             };
-            let mut lapse = Deadline::new(&self.clock, lapses_at);
+            let look_again = self.turns.look_again().map(|look| now.after(look));
+            let look_at = look_again.map_or(lapses_at, |look| look.min(lapses_at));
+            // A timer that runs is kept: to look too soon costs less than another timer.
+            let lapse = match &mut lapse {
+                Some(lapse) if now < lapse.at() && lapse.at() <= look_at => lapse,
+                lapse => lapse.insert(Deadline::new(&self.clock, look_at)),
+            };
             std::future::poll_fn(|cx| match changed.as_mut().poll(cx) {
                 _ if is_within.load(Ordering::SeqCst) => Poll::Ready(()),
                 Poll::Ready(()) => Poll::Ready(()),
@@ -115,17 +122,19 @@ impl Gate {
     /// A fetch that began at `began` was answered, be it by an error that concerns one key: what was
     /// wrong before is over.
     pub(crate) fn answered(&self, began: Instant) {
-        let over = {
+        let (over, has_room) = {
             let mut state = self.lock();
             let over = state.pause.succeed(began);
             if !state.pause.is_failing() {
                 state.places.answered();
             }
-            over
+            (over, !state.places.are_all_taken())
         };
         discard(over);
         // Whoever leaves makes room for one; there may be room for another.
-        self.turns.offer();
+        if has_room {
+            self.turns.offer();
+        }
     }
 
     /// A fetch that began at `began` failed, and the failure concerns every key.
@@ -192,6 +201,7 @@ mod tests {
     use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 
     use super::super::places::{GRACE, MAX_CREDIT, PLACES};
+    use super::super::turns::LOOK_AGAIN;
     use super::*;
     use crate::clock::ManualClock;
 
@@ -323,23 +333,111 @@ mod tests {
         assert_pending!(spawn(enter(&gate)).poll());
     }
 
-    #[test]
-    fn a_place_is_offered_to_all_in_the_queue_if_one_may_not_look() {
+    /// One is inside, and for want of credit there is room for nobody else.
+    fn narrow() -> (ManualClock, Gate) {
         let (clock, gate) = gate();
         let now = clock.now();
         gate.failed(now, now, FetchError::unavailable("down"));
         clock.advance(Duration::from_secs(1));
+        (clock, gate)
+    }
+
+    #[test]
+    fn a_turn_of_one_that_has_lost_its_driver_is_offered_to_all() {
+        let (_clock, gate) = narrow();
+        let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+        let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+
+        drop(inside);
+        assert!(first.is_woken() && !second.is_woken());
+        gate.turns().lost_its_driver();
+        assert!(second.is_woken());
+        assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
+    }
+
+    #[test]
+    fn one_that_has_lost_its_driver_is_not_in_the_queue() {
+        let (_clock, gate) = narrow();
         let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
         let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
         assert_pending!(first.poll());
         assert_pending!(second.poll());
 
         gate.turns().lost_its_driver();
-        assert!(first.is_woken() && second.is_woken());
-        assert_pending!(first.poll());
+        // Nobody polls the first.
         assert_pending!(second.poll());
         drop(inside);
-        assert!(first.is_woken() && second.is_woken());
+        assert!(second.is_woken());
+        assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
+    }
+
+    #[test]
+    fn a_turn_of_one_that_is_held_and_not_polled_waits_for_a_second_at_most() {
+        let (clock, gate) = narrow();
+        let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+        let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+        // After they have begun to wait.
+        gate.turns().has_no_driver();
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+
+        drop(inside);
+        assert!(first.is_woken() && !second.is_woken());
+        clock.advance(LOOK_AGAIN - Duration::from_nanos(1));
+        assert_pending!(second.poll());
+        clock.advance(Duration::from_nanos(1));
+        assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
+    }
+
+    /// How often those in the queue are woken until all of them have entered and left.
+    fn wakes_to_empty_the_queue(gate: &Gate, clock: &ManualClock, tasks: usize) -> usize {
+        let mut inside = Vec::new();
+        let mut queue: Vec<_> = (0..tasks).map(|_| spawn(enter(gate))).collect();
+        queue.retain_mut(|task| match task.poll() {
+            Poll::Ready(entered) => {
+                inside.push(entered.unwrap());
+                false
+            }
+            Poll::Pending => true,
+        });
+
+        let mut wakes = 0;
+        while !queue.is_empty() {
+            gate.answered(clock.now());
+            drop(inside.pop().expect("no turn is lost"));
+            queue.retain_mut(|task| {
+                if !task.is_woken() {
+                    return true;
+                }
+                wakes += 1;
+                match task.poll() {
+                    Poll::Ready(entered) => {
+                        inside.push(entered.unwrap());
+                        false
+                    }
+                    Poll::Pending => true,
+                }
+            });
+        }
+        wakes
+    }
+
+    #[test]
+    fn each_in_the_queue_is_woken_for_its_turn_and_for_nobody_elses() {
+        let (clock, gate) = gate();
+        assert_eq!(wakes_to_empty_the_queue(&gate, &clock, 504), 500);
+    }
+
+    #[test]
+    fn also_if_others_have_lost_their_drivers() {
+        let (clock, gate) = gate();
+        gate.turns().has_no_driver();
+        gate.turns().lost_its_driver();
+        assert_eq!(wakes_to_empty_the_queue(&gate, &clock, 504), 500);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Places {
         self.taken.retain(|place| now < place.lapses_at);
         let lapses_at = self.taken.iter().map(|place| place.lapses_at).min();
         if let Some(lapses_at) = lapses_at {
-            if self.credit == 0 || self.taken.len() == PLACES {
+            if self.credit == 0 || self.are_all_taken() {
                 return Err(lapses_at);
             }
         }
@@ -60,6 +60,10 @@ impl Places {
             lapses_at: now.after(limit).after(GRACE),
         });
         Ok(self.count)
+    }
+
+    pub(super) fn are_all_taken(&self) -> bool {
+        self.taken.len() == PLACES
     }
 
     pub(super) fn leave(&mut self, number: u64) {

@@ -1,10 +1,20 @@
+use std::time::Duration;
+
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Notified, Notify};
 
+/// How often a fetch in the queue looks by itself, if a turn may have been given to one that nobody polls.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Tells the queue that there may be room.
+///
+/// There may be thousands in it, so what becomes free is offered to one alone. That must not be one which
+/// nobody polls any more: whenever somebody who polled has gone, all are told, by which all leave the
+/// queue. Who is polled looks and queues again.
 pub(crate) struct Turns {
     changed: Notify,
-    /// Whether there may be a fetch in the queue that nobody polls, so that waking one is not enough.
+    /// Whether a fetch may be in the queue that somebody holds and does not poll, such as a caller without a
+    /// runtime that has other things to do.
     undriven: AtomicBool,
 }
 
@@ -21,6 +31,11 @@ impl Turns {
         self.changed.notified()
     }
 
+    /// After how long to look without having been told.
+    pub(super) fn look_again(&self) -> Option<Duration> {
+        self.undriven.load(Ordering::SeqCst).then_some(LOOK_AGAIN)
+    }
+
     /// Has all in the queue look.
     pub(super) fn tell_all(&self) {
         self.changed.notify_waiters();
@@ -28,23 +43,20 @@ impl Turns {
 
     /// There is room for one.
     pub(super) fn offer(&self) {
-        if !self.undriven.load(Ordering::SeqCst) {
-            self.changed.notify_one();
-        }
-        // Also if that came between: the one may be one that nobody polls.
-        if self.undriven.load(Ordering::SeqCst) {
+        self.changed.notify_one();
+    }
+
+    /// From now on, there may be a fetch that is held and not polled.
+    pub(crate) fn has_no_driver(&self) {
+        if !self.undriven.swap(true, Ordering::SeqCst) {
+            // Those in the queue do not know that they have to look by themselves.
             self.tell_all();
         }
     }
 
-    /// From now on, there may be a fetch that nobody polls.
-    pub(crate) fn has_no_driver(&self) {
-        self.undriven.store(true, Ordering::SeqCst);
-    }
-
-    /// The same, and the fetch may have been given a turn. It is offered to all.
+    /// Somebody who polled a fetch has gone, and nobody else may. If it is in the queue, it leaves it; if it
+    /// was given a turn, that is offered to all.
     pub(crate) fn lost_its_driver(&self) {
-        self.has_no_driver();
         self.tell_all();
     }
 }
