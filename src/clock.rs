@@ -115,13 +115,10 @@ const LONGEST_TIMER: Duration = Duration::from_secs(60 * 60);
 
 impl Deadline {
     pub(crate) fn new(clock: &Clock, at: Instant) -> Self {
-        let left = at.since(clock.now());
         Self {
             clock: clock.clone(),
             at,
-            timer: clock
-                .is_running()
-                .then(|| Delay::new(left.min(LONGEST_TIMER))),
+            timer: None,
         }
     }
 
@@ -133,9 +130,13 @@ impl Deadline {
         self.clock.wake_when_turned(cx.waker());
         let mut now = self.clock.now();
         while now < self.at {
-            let Some(timer) = &mut self.timer else {
+            if !self.clock.is_running() {
                 return Poll::Pending;
-            };
+            }
+            // Not before somebody waits: each timer wakes the thread that runs them, and again at its end.
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Delay::new(self.at.since(now).min(LONGEST_TIMER)));
             ready!(timer.poll_unpin(cx));
             // It is further away than a timer runs, or the two clocks differ by a little.
             now = self.clock.now();
