@@ -25,7 +25,9 @@
 // It is how a bench speaks.
 #![allow(clippy::print_stdout)]
 
+use std::future;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,7 +36,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::error::BoxError;
-use tower_bearer::{BearerAuth, BearerAuthLayer, TokenCache, TokenProvider, TokenRequest, replay};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, BoxTokenProvider, TokenCache, TokenProvider, TokenRequest,
+};
 
 use self::by_hand::{Client, Keep, Keyed, Locked, ReadFirst};
 use self::issuer::{Conduct, Issuer};
@@ -165,6 +169,11 @@ fn storms(tasks: usize, rounds: usize) -> Vec<Storm> {
             title: format!("Storm, queue: {tasks} tokens from an issuer that takes no time"),
             contenders: vec![
                 Contender::new("BearerAuth", tasks, queue),
+                Contender::new(
+                    "BearerAuth, another fetch has no driver",
+                    tasks,
+                    queue_undriven,
+                ),
                 Contender::new("lock a key", tasks, by_hand_queue),
             ],
             rounds: rounds.min(5),
@@ -218,7 +227,7 @@ async fn with_no_token(
     expected: fn(&Outcome) -> bool,
 ) -> Measured {
     let start = Start::new(tasks);
-    let client = cache(&issuer, limit).layer(service_fn(accept));
+    let client = cache(&issuer, limit).layer(Accept);
     let measured = measure(&start, &issuer, 1, expected, |_| {
         let (client, start) = (client.clone(), Arc::clone(&start));
         async move {
@@ -236,7 +245,7 @@ async fn by_hand_with_no_token<K: Keep>(
     expected: fn(&Outcome) -> bool,
 ) -> Measured {
     let start = Start::new(tasks);
-    let client = Client::<K, _>::new(&issuer, limit, service_fn(accept));
+    let client = Client::<K, _>::new(&issuer, limit, Accept);
     let measured = measure(&start, &issuer, 1, expected, |_| {
         let (client, start) = (client.clone(), Arc::clone(&start));
         async move {
@@ -312,9 +321,23 @@ async fn by_hand_keys(tasks: usize, places: usize) -> Measured {
 }
 
 async fn queue(tasks: usize) -> Measured {
+    queue_for(tasks, |_| {}).await
+}
+
+async fn queue_undriven(tasks: usize) -> Measured {
+    let begin_and_go = |client: &KeyedClient| {
+        let cache = client.cache().clone();
+        // There is no runtime.
+        std::thread::spawn(move || cache.warm_up()).join()
+    };
+    queue_for(tasks, |client| begin_and_go(client).expect("no panic")).await
+}
+
+async fn queue_for(tasks: usize, before: impl FnOnce(&KeyedClient)) -> Measured {
     let start = Start::new(tasks);
     let issuer = Issuer::new(Conduct::AnswersOnce(start.shot()), LIFE);
     let client = keyed_client(&issuer, tasks);
+    before(&client);
     let measured = measure(&start, &issuer, 0, served, |number| {
         let response = client.clone().oneshot(request_for(number));
         Arc::clone(&start).after_a_look(async move { Ok(response.await?.status()) })
@@ -358,28 +381,21 @@ fn cache(issuer: &Issuer, limit: Duration) -> BearerAuthLayer<impl TokenProvider
     BearerAuthLayer::for_origin(cache.build(), ORIGIN).expect("an origin")
 }
 
+type KeyedClient = BearerAuth<Accept, BoxTokenProvider>;
+
 /// All of its keys are kept.
-fn keyed_client(
-    issuer: &Issuer,
-    keys: usize,
-) -> BearerAuth<
-    impl Service<HttpRequest, Response = Response<()>, Error = BoxError, Future: Send>
-    + Clone
-    + Send
-    + use<>,
-    impl TokenProvider + use<>,
-    replay::InMemory,
-> {
-    let cache = TokenCache::builder(issuer.provider()).with_max_keys(2 * keys);
+fn keyed_client(issuer: &Issuer, keys: usize) -> KeyedClient {
+    let provider = BoxTokenProvider::new(issuer.provider());
+    let cache = TokenCache::builder(provider).with_max_keys(2 * keys);
     let layer = BearerAuthLayer::for_origin(cache.build(), ORIGIN).expect("an origin");
-    layer.layer(service_fn(accept))
+    layer.layer(Accept)
 }
 
 async fn send_by_hand(keyed: &Keyed, number: usize) -> Result<StatusCode, BoxError> {
     let mut request = request();
     let bearer = keyed.token(&key(number)).await?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
-    Ok(service_fn(accept).oneshot(request).await?.status())
+    Ok(Accept.oneshot(request).await?.status())
 }
 
 fn request() -> HttpRequest {
@@ -398,8 +414,22 @@ fn key(number: usize) -> TokenRequest {
     TokenRequest::default().with_tenant(number.to_string())
 }
 
-async fn accept(_: HttpRequest) -> Result<Response<()>, BoxError> {
-    Ok(Response::new(()))
+/// Answers at once.
+#[derive(Clone)]
+struct Accept;
+
+impl Service<HttpRequest> for Accept {
+    type Response = Response<()>;
+    type Error = BoxError;
+    type Future = future::Ready<Result<Response<()>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: HttpRequest) -> Self::Future {
+        future::ready(Ok(Response::new(())))
+    }
 }
 
 /// Holds every request with the first token until all have arrived, and then rejects it.
