@@ -334,8 +334,8 @@ fn panicked(payload: Box<dyn Any + Send>) -> FetchError {
 
 #[cfg(test)]
 mod tests {
-    use tokio_test::assert_pending;
     use tokio_test::task::spawn;
+    use tokio_test::{assert_pending, assert_ready_ok};
 
     use super::*;
 
@@ -352,5 +352,35 @@ mod tests {
 
         drop(first);
         assert!(second.is_woken());
+    }
+
+    #[test]
+    fn the_queue_is_told_when_nobody_waits_any_more_and_the_fetch_is_not_over() {
+        let turns = Arc::new(Turns::new());
+        let never = std::future::pending();
+        let flight = Flight::new(never, 1, Arc::default(), Arc::clone(&turns));
+        let (mut first, mut second) = (spawn(flight.join()), spawn(flight.join()));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+        let mut told = spawn(turns.next());
+        assert_pending!(told.poll());
+
+        drop(first);
+        assert!(!told.is_woken());
+        drop(second);
+        assert!(told.is_woken());
+    }
+
+    #[test]
+    fn who_goes_after_the_end_tells_the_queue_nothing() {
+        let turns = Arc::new(Turns::new());
+        let fetched = std::future::ready(Ok(Landing::Installed));
+        let flight = Flight::new(fetched, 1, Arc::default(), Arc::clone(&turns));
+        let mut told = spawn(turns.next());
+        assert_pending!(told.poll());
+
+        assert_ready_ok!(spawn(flight.join()).poll());
+        drop(flight.join());
+        assert!(!told.is_woken());
     }
 }

@@ -117,3 +117,31 @@ fn with_one_place_a_fetch_within_a_fetch_waits_for_no_place() {
     assert_ready_ok!(outer.poll());
     assert_ready_ok!(outside.poll());
 }
+
+/// Nobody drives the fetch of a caller that had no runtime and has gone.
+#[test]
+fn a_fetch_that_nobody_drives_does_not_have_the_others_woken_for_each_others_turns() {
+    let (issuer, mut desk) = issuer();
+    let cache = TokenCache::new(issuer);
+    let gone = cache.for_request(&key("gone"));
+    assert_pending!(spawn(gone.token()).poll());
+    let callers: Vec<_> = (0..100).map(|i| cache.for_request(&key(i))).collect();
+    let mut waiting: Vec<_> = callers.iter().map(|it| spawn(it.token())).collect();
+    for caller in &mut waiting {
+        assert_pending!(caller.poll());
+    }
+
+    let mut wakes = 0;
+    while !waiting.is_empty() {
+        desk.now().answer(token("one", 3600));
+        waiting.retain_mut(|caller| {
+            if !caller.is_woken() {
+                return true;
+            }
+            wakes += 1;
+            caller.poll().is_pending()
+        });
+    }
+    // By the answer, and all but the first three by their turn.
+    assert_eq!(wakes, 100 + 97);
+}
