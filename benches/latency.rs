@@ -7,6 +7,9 @@
 //! reason to wait but its token. All latencies include that the thread which keeps the schedule
 //! wakes up late and that the task is started: *bare*, without any token, shows how much that is.
 //!
+//! *over bare* is the latency over that of the bare request which arrived at the same time: what happened to
+//! the machine then happened to both.
+//!
 //! *lock* is a `tokio::sync::Mutex` around the token, held while it is fetched; *lock, read first* is
 //! only taken when there is no good token (see `by_hand`). Both fetch when the token has expired. If they
 //! did so sooner, requests would wait all the same.
@@ -220,18 +223,15 @@ impl Log {
         self.waited.load(Ordering::Relaxed)
     }
 
-    fn sorted(&self) -> Vec<u64> {
-        let mut nanos: Vec<_> = self
-            .nanos
-            .iter()
-            .map(|it| it.load(Ordering::Relaxed))
-            .collect();
-        nanos.sort_unstable();
-        nanos
+    /// In the order of arrivals.
+    fn micros(&self) -> Vec<f64> {
+        let nanos = self.nanos.iter().map(|it| it.load(Ordering::Relaxed));
+        nanos.map(|nanos| nanos as f64 / 1e3).collect()
     }
 
     fn longest(&self) -> Duration {
-        Duration::from_nanos(self.sorted().last().copied().unwrap_or_default())
+        let nanos = self.nanos.iter().map(|it| it.load(Ordering::Relaxed));
+        Duration::from_nanos(nanos.max().unwrap_or_default())
     }
 }
 
@@ -270,30 +270,43 @@ fn report(contenders: &[Contender], time: Duration) {
         FETCH_TIME.as_millis(),
     );
     println!(
-        "| contender | requests | fetches | waited | p50 (us) | p99 (us) | p99.9 (us) | p99.99 (us) | \
-         max (us) |"
+        "| contender | requests | fetches | waited | p50 (us) | p99 (us) | p99.9 (us) | max (us) | \
+         p99 over bare (us) | p99.9 over bare (us) | max over bare (us) |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    let bare = contenders[BARE].log.micros();
     for contender in contenders {
-        let nanos = contender.log.sorted();
-        let micros = |part: f64| {
-            let rank = (nanos.len() as f64 * part).ceil() as usize;
-            nanos[rank.clamp(1, nanos.len()) - 1] as f64 / 1e3
-        };
+        let own = contender.log.micros();
+        let over = own.iter().zip(&bare).map(|(own, bare)| own - bare);
+        let (own, over) = (sorted(own.iter().copied()), sorted(over));
         println!(
-            "| {} | {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            "| {} | {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
             contender.name,
-            nanos.len(),
+            own.len(),
             contender.fetches(),
             contender.log.waited(),
-            micros(0.5),
-            micros(0.99),
-            micros(0.999),
-            micros(0.9999),
-            micros(1.0),
+            at(&own, 0.5),
+            at(&own, 0.99),
+            at(&own, 0.999),
+            at(&own, 1.0),
+            at(&over, 0.99),
+            at(&over, 0.999),
+            at(&over, 1.0),
         );
     }
     println!();
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The least value that is no less than so large a part of them.
+fn at(sorted: &[f64], part: f64) -> f64 {
+    let rank = (sorted.len() as f64 * part).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
 fn request() -> HttpRequest {
