@@ -156,6 +156,11 @@ fn storms(tasks: usize, rounds: usize) -> Vec<Storm> {
             title: format!("Storm, keys: {tasks} tokens, {PLACES} fetches at once"),
             contenders: vec![
                 Contender::new("BearerAuth", tasks, keys),
+                Contender::new(
+                    "BearerAuth, another fetch has no driver",
+                    tasks,
+                    keys_undriven,
+                ),
                 Contender::new("lock a key", tasks, |tasks| by_hand_keys(tasks, PLACES)),
                 Contender::new("lock a key, no limit", tasks, |tasks| {
                     by_hand_keys(tasks, UNBOUNDED)
@@ -169,11 +174,6 @@ fn storms(tasks: usize, rounds: usize) -> Vec<Storm> {
             title: format!("Storm, queue: {tasks} tokens from an issuer that takes no time"),
             contenders: vec![
                 Contender::new("BearerAuth", tasks, queue),
-                Contender::new(
-                    "BearerAuth, another fetch has no driver",
-                    tasks,
-                    queue_undriven,
-                ),
                 Contender::new("lock a key", tasks, by_hand_queue),
             ],
             rounds: rounds.min(5),
@@ -293,8 +293,22 @@ async fn dead_keys(tasks: usize) -> Measured {
 }
 
 async fn keys(tasks: usize) -> Measured {
+    keys_after(tasks, |_| {}).await
+}
+
+/// A thread without a runtime has begun a fetch, and gone.
+async fn keys_undriven(tasks: usize) -> Measured {
+    let begin_and_go = |client: &KeyedClient| {
+        let cache = client.cache().clone();
+        std::thread::spawn(move || cache.warm_up()).join()
+    };
+    keys_after(tasks, |client| begin_and_go(client).expect("no panic")).await
+}
+
+async fn keys_after(tasks: usize, before: impl FnOnce(&KeyedClient)) -> Measured {
     let (issuer, start) = (answers(SHORT_FETCH_TIME), Start::new(tasks));
     let client = keyed_client(&issuer, tasks);
+    before(&client);
     let measured = measure(&start, &issuer, tasks.div_ceil(PLACES), served, |number| {
         let (client, start) = (client.clone(), Arc::clone(&start));
         async move {
@@ -321,23 +335,9 @@ async fn by_hand_keys(tasks: usize, places: usize) -> Measured {
 }
 
 async fn queue(tasks: usize) -> Measured {
-    queue_for(tasks, |_| {}).await
-}
-
-async fn queue_undriven(tasks: usize) -> Measured {
-    let begin_and_go = |client: &KeyedClient| {
-        let cache = client.cache().clone();
-        // There is no runtime.
-        std::thread::spawn(move || cache.warm_up()).join()
-    };
-    queue_for(tasks, |client| begin_and_go(client).expect("no panic")).await
-}
-
-async fn queue_for(tasks: usize, before: impl FnOnce(&KeyedClient)) -> Measured {
     let start = Start::new(tasks);
     let issuer = Issuer::new(Conduct::AnswersOnce(start.shot()), LIFE);
     let client = keyed_client(&issuer, tasks);
-    before(&client);
     let measured = measure(&start, &issuer, 0, served, |number| {
         let response = client.clone().oneshot(request_for(number));
         Arc::clone(&start).after_a_look(async move { Ok(response.await?.status()) })
