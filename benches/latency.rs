@@ -108,8 +108,11 @@ struct Contender {
     log: Arc<Log>,
     /// If there is one.
     issuer: Option<Issuer>,
-    start: Box<dyn Fn(&Runtime, usize, Instant)>,
+    start: Start,
 }
+
+/// Starts the request of an arrival, which was scheduled for then.
+type Start = Box<dyn Fn(&Runtime, usize, Instant)>;
 
 const BARE: usize = 0;
 const LAYER: usize = 1;
