@@ -63,14 +63,16 @@ impl<P> Config<P> {
         let is_plain = request.extensions().is_empty()
             && self.choose_token.is_none()
             && !self.require_token_request;
-        if is_plain && self.origins.allow(request.uri()) {
-            return Admission::Authorize(None);
+        match is_plain {
+            true if self.origins.allow(request.uri()) => Admission::Authorize(None),
+            true => self.admit_elsewhere(request.headers_mut()),
+            false => self.admit_marked(request),
         }
-        self.admit_by_all(request)
     }
 
+    /// Of a request that has extensions, or of a layer that chooses the token.
     #[inline(never)]
-    fn admit_by_all<B>(&self, request: &mut Request<B>) -> Admission {
+    fn admit_marked<B>(&self, request: &mut Request<B>) -> Admission {
         if request.extensions().get::<PassThrough>().is_some() {
             return Admission::Pass;
         }

@@ -12,8 +12,10 @@ use crate::telemetry;
 
 /// What one thread has last seen of the token of a handle.
 ///
-/// To read the slot itself takes twice as long, and all threads would count the references of one header
-/// value: the same cache line, which lets two threads do hardly more than one.
+/// To read the slot itself takes twice as many instructions, and all threads would count the references of one
+/// header value: the same cache line, which lets two threads do hardly more than one.
+///
+/// A thread that sends no more keeps what it saw last, until the services are gone through which it sent.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// Of the slot, when it was looked at.

@@ -32,13 +32,14 @@
 //!
 //! | step | why it costs what it does |
 //! |---|---|
-//! | look at the request: is it marked, has it an `Authorization`, is its origin named, which token does it want? | a lookup in its headers, and comparisons; an origin that is spelled as it was named is one comparison of bytes |
-//! | copy it, should it have to be sent again | [`InMemory`]: two allocations for the header map, one for each header value that was built at run time, and references. [`Never`]: nothing |
+//! | take the layer's settings, as this thread has them | a reference that only this thread counts: that of a shared `Arc` would be written to by all |
+//! | look at the request: is it marked, is its origin named, which token does it want? | comparisons: extensions are looked through only if there are some, and an origin that is spelled as it was named is known by its first and last bytes |
 //! | read the clock | one read of the monotonic clock; on Linux usually without a system call |
-//! | take the current token, and compare its end | no lock, and no waiting, whatever other threads do |
-//! | put it on | the header value was made when the token came: a reference, and an insertion into the headers. A token's length does not matter |
+//! | take the token that this thread saw last, if it is still the current one and fresh | a lock that only this thread takes, and is only tried; two comparisons. Whatever other threads do, nobody waits |
+//! | put it on | an insertion into the headers, which also tells whether there was an `Authorization` before, and a reference to the thread's own header value, made when the token came. A token's length does not matter |
+//! | copy the request, should it have to be sent again | [`InMemory`]: one allocation for the list of headers, one for each header value that was built at run time, and references. [`Never`]: nothing |
 //! | call the service | directly, without a box: the future is the inner one, and beside it what it takes to judge the response |
-//! | look at the response | its status. The first success with a token is noted |
+//! | look at the response, where it is | its status. The first success with a token is noted |
 //!
 //! What `AddAuthorizationLayer` does of this is the insertion, since its token never changes. The rest is what an
 //! expiry, an origin and a retry cost.
@@ -49,7 +50,7 @@
 //! |---|---|
 //! | a copy for the retry, [`InMemory`], over [`Never`] | the allocations above. `String` and `Vec<u8>` bodies are copied, `Bytes` are not, and extensions are cloned |
 //! | [`Streaming`] | a copy of what is sent, up to its limit |
-//! | a [`TokenRequest`](crate::TokenRequest) on the request | a lookup by a hash that was computed when it was made. To make a new one for each request allocates, and hashes it |
+//! | a [`TokenRequest`](crate::TokenRequest) on the request | a lookup by a hash that was computed when it was made, and another for an `Authorization`; the token's own header value is then one that all threads share. To make a new one for each request allocates, and hashes it |
 //! | [extra headers](crate::BearerAuthLayer::with_header) | a lookup, an insertion and a reference each |
 //! | [`with_token_chosen_by`](crate::BearerAuthLayer::with_token_chosen_by), [`with_rejection`](crate::BearerAuthLayer::with_rejection) | a call through a pointer, and what your function does |
 //! | feature `metrics` | two records in histograms for each use: what your recorder takes |

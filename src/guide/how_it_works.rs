@@ -120,6 +120,7 @@
 //! | what | guarded by | who may wait for it |
 //! |---|---|---|
 //! | the current token | nothing: it is swapped as a whole | nobody |
+//! | what a thread has seen of it: a copy, and a number that tells whether it is still the current one | a mutex of the thread's own, that is only *tried* | nobody: who finds it taken looks at the current token itself |
 //! | a key's fetch, condemned token, budget and pause | a mutex of the key | misses, rejections, ends of fetches; a hit when it finds the token stale, is the first that succeeds with it, or compares the wall clock, about once a second |
 //! | places and the pause of all | a mutex of the cache | misses, rejections, beginnings and ends of fetches; a hit when it finds the token stale |
 //! | the keys | a lock that is shared by those who look | requests that name their token, while a new key comes in |
