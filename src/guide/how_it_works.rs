@@ -128,8 +128,8 @@
 //! | who waits for a fetch | a mutex | those who join, leave and wake |
 //!
 //! None is held across an `.await`, nor while somebody else's code runs, be it a provider, a waker, or the destructor
-//! of an error. The one exception is that around the future of a fetch, which is the provider's code; that is why it
-//! is only tried.
+//! of an error. The exceptions are the two that are only tried: around the future of a fetch, which is the provider's
+//! code, and around what a thread has seen, while your recorder or subscriber is told of a use.
 //!
 //! # How that is checked
 //!
