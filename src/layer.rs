@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tower_layer::Layer;
 
 use crate::cache::TokenCache;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::origin::{InvalidOrigin, Origin, Origins};
 use crate::provider::{TokenProvider, TokenRequest};
 use crate::replay::InMemory;
@@ -63,7 +63,7 @@ use crate::spread::Spread;
 /// redirect which is followed *above* this layer leaks nothing. What happens *below* it is out of its
 /// sight: switch off redirects in the client below, and put `tower_http::follow_redirect` above instead.
 pub struct BearerAuthLayer<P, R = InMemory> {
-    pub(crate) config: Arc<Config<P>>,
+    pub(crate) config: Settings<P>,
     replay: R,
 }
 
@@ -100,7 +100,7 @@ impl<P: TokenProvider> BearerAuthLayer<P> {
 
     fn new(tokens: impl IntoTokenCache<Provider = P>, every_https: bool) -> Self {
         Self {
-            config: Arc::new(Config {
+            config: Spread::new(Config {
                 cache: tokens.into_token_cache(),
                 origins: Origins {
                     named: Vec::new(),
@@ -248,7 +248,9 @@ impl<P, R> BearerAuthLayer<P, R> {
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config<P>)) -> Self {
-        change(Arc::make_mut(&mut self.config));
+        let mut config = Config::clone(&self.config);
+        change(&mut config);
+        self.config = Spread::new(config);
         self
     }
 }
@@ -257,18 +259,14 @@ impl<S: InnerService, P, R: Clone> Layer<S> for BearerAuthLayer<P, R> {
     type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(
-            inner,
-            Spread::new(Arc::clone(&self.config)),
-            self.replay.clone(),
-        )
+        BearerAuth::new(inner, self.config.clone(), self.replay.clone())
     }
 }
 
 impl<P, R: Clone> Clone for BearerAuthLayer<P, R> {
     fn clone(&self) -> Self {
         Self {
-            config: Arc::clone(&self.config),
+            config: self.config.clone(),
             replay: self.replay.clone(),
         }
     }

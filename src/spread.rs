@@ -44,9 +44,9 @@ struct Node<T, L> {
 type Below<T, L> = Box<[OnceLock<Arc<Node<T, L>>>; THREADS]>;
 
 impl<T, L: Default> Spread<T, L> {
-    pub(crate) fn new(value: Arc<T>) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self {
-            node: Node::new(value, current_thread(), 0),
+            node: Node::new(Arc::new(value), current_thread(), 0),
         }
     }
 
