@@ -1,7 +1,7 @@
 //! What the layer is told and its services follow: which requests get a token, and how.
 
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -13,6 +13,7 @@ use crate::origin::Origins;
 use crate::provider::{PassThrough, TokenRequest};
 use crate::rejection::{self, IsRejection};
 use crate::spread::Spread;
+use crate::sync::Mutex;
 use crate::telemetry;
 
 pub(crate) struct Config<P> {
@@ -138,12 +139,15 @@ impl<P> Config<P> {
         if has_repeated && self.leaves_alone(headers) {
             return false;
         }
-        match headers.insert(AUTHORIZATION, value) {
-            Some(own) if !self.replace_authorization => {
+        match headers.try_insert(AUTHORIZATION, value) {
+            Ok(Some(own)) if !self.replace_authorization => {
                 headers.insert(AUTHORIZATION, own);
                 false
             }
-            _ => true,
+            Ok(_) => true,
+            // It wants room before it looks.
+            Err(_) if self.leaves_alone(headers) => false,
+            Err(error) => panic!("the request has no room for a token: {error}"),
         }
     }
 

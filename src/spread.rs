@@ -5,72 +5,88 @@
 //! the thread that clones it, wherever it was made:
 //!
 //! ```text
-//!  root ─▶ its value
-//!   ├─ of thread 1 ─▶ the same value
-//!   ├─ of thread 2 ─▶ the same value
-//!   │   ├─ of thread 1 ...    what thread 2 cloned and thread 1 uses
+//!  root
+//!   ├─ for thread 1
+//!   ├─ for thread 2
+//!   │   ├─ for thread 1: what thread 2 cloned and thread 1 clones again
 //!   :   :
 //! ```
 //!
 //! Who holds one holds what was made for it, and what is below that; nothing points upwards, so that there
-//! are no circles. The third level has nothing below it, which bounds the whole: a clone of a clone of a
-//! clone, each by another thread than uses it, is used by all as one `Arc` is.
+//! are no circles. On the lowest level all threads count in one place, which bounds the whole: that takes a clone
+//! of a clone of a clone of a clone, each made by another thread.
+//!
+//! Threads have numbers, which are given back when they end. If there are more threads than numbers, some share
+//! one.
 
-use std::cell::Cell;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// So many threads have something of their own. Of more, several share.
-const THREADS: usize = 16;
+/// So many numbers there are.
+const THREADS: usize = u32::BITS as usize;
 
 /// Levels below the root.
-const DEPTH: u8 = 2;
+const DEPTH: u8 = 3;
 
-/// An `Arc` whose clones count where they are made, and have something there that is the thread's own.
+/// An `Arc` whose clones count where they are made, and which has something of its own for each thread.
 pub(crate) struct Spread<T, L> {
     node: Arc<Node<T, L>>,
 }
 
 struct Node<T, L> {
-    value: Arc<T>,
-    local: L,
-    /// Whose it is. Threads with the same number share it.
+    shared: Arc<Shared<T, L>>,
+    /// The number of the thread that it is for.
     thread: usize,
     depth: u8,
-    below: OnceLock<Below<T, L>>,
+    below: OnceLock<PerThread<Arc<Node<T, L>>>>,
 }
 
-type Below<T, L> = Box<[OnceLock<Arc<Node<T, L>>>; THREADS]>;
+struct Shared<T, L> {
+    value: T,
+    locals: PerThread<Box<Apart<L>>>,
+}
+
+type PerThread<T> = Box<[OnceLock<T>; THREADS]>;
+
+/// Shares no cache line with others. Some processors fetch them in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart<L>(L);
 
 impl<T, L: Default> Spread<T, L> {
     pub(crate) fn new(value: T) -> Self {
+        let shared = Shared {
+            value,
+            locals: PerThread::default(),
+        };
         Self {
-            node: Node::new(Arc::new(value), current_thread(), 0),
+            node: Node::new(Arc::new(shared), current_thread(), 0),
         }
     }
 
-    /// What is the thread's own, if it is called by the thread that cloned.
+    /// What the thread has for itself that cloned this one. There is one for each number.
+    #[inline]
     pub(crate) fn local(&self) -> &L {
-        &self.node.local
+        let local = &self.node.shared.locals[self.node.thread];
+        &local.get_or_init(Box::default).0
     }
 }
 
 impl<T, L: Default> Node<T, L> {
-    fn new(value: Arc<T>, thread: usize, depth: u8) -> Arc<Self> {
+    fn new(shared: Arc<Shared<T, L>>, thread: usize, depth: u8) -> Arc<Self> {
         Arc::new(Self {
-            value,
-            local: L::default(),
+            shared,
             thread,
             depth,
             below: OnceLock::new(),
         })
     }
 
-    #[cold]
+    #[inline]
     fn below(&self, thread: usize) -> &Arc<Self> {
-        let below = self.below.get_or_init(Box::default);
-        below[thread].get_or_init(|| Self::new(Arc::clone(&self.value), thread, self.depth + 1))
+        let below = self.below.get_or_init(PerThread::default);
+        below[thread].get_or_init(|| Self::new(Arc::clone(&self.shared), thread, self.depth + 1))
     }
 }
 
@@ -89,31 +105,53 @@ impl<T, L: Default> Clone for Spread<T, L> {
     }
 }
 
-/// A number for this thread.
-#[inline]
-fn current_thread() -> usize {
-    thread_local! {
-        static CURRENT: Cell<usize> = const { Cell::new(THREADS) };
-    }
-
-    CURRENT.with(|current| {
-        if current.get() == THREADS {
-            current.set(next_number());
-        }
-        current.get()
-    })
-}
-
-#[cold]
-fn next_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed) % THREADS
-}
-
 impl<T, L> Deref for Spread<T, L> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.node.value
+        &self.node.shared.value
+    }
+}
+
+#[inline]
+fn current_thread() -> usize {
+    thread_local! {
+        static NUMBER: Number = Number::take();
+    }
+
+    // None while the thread's other values are dropped.
+    NUMBER.try_with(|number| number.number).unwrap_or(0)
+}
+
+/// A thread's number, given back when it is dropped.
+struct Number {
+    number: usize,
+    is_its_own: bool,
+}
+
+/// A bit for each number that no thread has.
+static FREE: AtomicU32 = AtomicU32::new(u32::MAX);
+
+impl Number {
+    fn take() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+        let without_lowest = |free: u32| (free != 0).then(|| free & (free - 1));
+        let taken = FREE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, without_lowest);
+        Self {
+            number: match taken {
+                Ok(free) => free.trailing_zeros() as usize,
+                Err(_) => NEXT.fetch_add(1, Ordering::Relaxed) % THREADS,
+            },
+            is_its_own: taken.is_ok(),
+        }
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        if self.is_its_own {
+            FREE.fetch_or(1 << self.number, Ordering::Relaxed);
+        }
     }
 }

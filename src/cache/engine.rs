@@ -215,9 +215,7 @@ impl<P> Engine<P> {
                 let landing = if rejected_since && is_rejected_one {
                     Landing::Superseded
                 } else {
-                    let held = slot.install(&mut state, token, schedule);
-                    // The host may have been suspended meanwhile.
-                    held.compare_wall_clock(now);
+                    slot.install(&mut state, token, schedule, now);
                     Landing::Installed
                 };
                 drop(state);

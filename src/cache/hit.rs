@@ -1,6 +1,6 @@
 //! The hit: a token is at hand.
 
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
@@ -8,6 +8,7 @@ use super::handle::TokenCache;
 use super::held::Held;
 use super::slot::Slot;
 use crate::provider::TokenProvider;
+use crate::sync::{Mutex, MutexGuard, TryLockError};
 use crate::telemetry;
 
 /// What one thread has last seen of the token of a handle.
@@ -96,6 +97,7 @@ impl Fresh<'_> {
 impl Seen {
     #[cold]
     fn look_at(&mut self, slot: &Slot) {
+        self.own = None;
         // First: should it change in between, the next request looks again.
         self.version = slot.version();
         self.own = slot.current().as_ref().map(|held| Own {

@@ -18,20 +18,20 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{ArcSwapOption, Mutex, MutexGuard, PoisonError};
 use crate::token::AccessToken;
 
-// In this order: what a hit reads is 64 bytes, with the counts of the `Arc` before it. With a million keys each
-// cache line more is one more miss.
+// In this order: what a hit by key reads is within 64 bytes, with the counts of the `Arc` before it. With a million
+// keys each cache line more is one more miss.
 #[repr(C)]
 pub(crate) struct Slot {
     request: TokenRequest,
     current: ArcSwapOption<Held>,
-    /// So often another became the current one, or none.
-    version: AtomicU64,
     /// The newest generation that a server has accepted.
     proven: AtomicU64,
     /// When the token was last used, to about a second.
     last_used: AtomicU64,
     /// Whether rejections have slowed the budget down since a server last accepted a token.
     is_slowed: AtomicBool,
+    /// So often another became the current one, or none.
+    version: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -143,10 +143,13 @@ impl Slot {
         state: &mut State,
         token: AccessToken,
         schedule: Schedule,
+        now: Moment,
     ) -> Arc<Held> {
         state.condemned = None;
         let generation = state.generations.of(&token);
         let held = Arc::new(Held::new(token, generation, schedule));
+        // The host may have been suspended since it was asked for.
+        held.compare_wall_clock(now);
         state.challenges = Vec::new();
         self.set_current(Some(Arc::clone(&held)));
         held
@@ -261,7 +264,16 @@ mod tests {
             wall_end: Some(wall(100)),
             asked_at: at(0),
         };
-        slot.install(&mut slot.lock(), AccessToken::new(text).unwrap(), schedule)
+        let now = Moment {
+            at: at(0),
+            wall: wall(0),
+        };
+        slot.install(
+            &mut slot.lock(),
+            AccessToken::new(text).unwrap(),
+            schedule,
+            now,
+        )
     }
 
     #[test]

@@ -106,6 +106,7 @@ mod tests {
 
     use super::super::freshness::Schedule;
     use super::*;
+    use crate::clock::Clock;
     use crate::error::FetchError;
     use crate::token::AccessToken;
 
@@ -131,7 +132,13 @@ mod tests {
             wall_end: None,
             asked_at: at(0),
         };
-        slot.install(&mut slot.lock(), AccessToken::new("t").unwrap(), schedule);
+        let now = Clock::System.moment();
+        slot.install(
+            &mut slot.lock(),
+            AccessToken::new("t").unwrap(),
+            schedule,
+            now,
+        );
         slot.touch(used);
     }
 

@@ -53,7 +53,7 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// If it is polled after it has returned its response.
+    /// If it is polled after it has returned its response, unless the inner future does otherwise.
     pub struct ResponseFuture<S, P, R, B>
     where
         S: Service<Request<R::Body>>,
@@ -174,13 +174,20 @@ where
                     }
                 }
                 // Preparing => Sending | done | error
-                StateProj::Preparing { next } => match ready!(next.poll(cx))? {
-                    Prepared::Send(response, sent) => State::Sending {
-                        response,
-                        sent: Some(sent),
-                    },
-                    Prepared::Done(response) => return Poll::Ready(Ok(response)),
-                },
+                StateProj::Preparing { next } => {
+                    let ended = match ready!(next.poll(cx)) {
+                        Ok(Prepared::Send(response, sent)) => {
+                            let sent = Some(sent);
+                            state.set(State::Sending { response, sent });
+                            continue;
+                        }
+                        Ok(Prepared::Done(response)) => Ok(response),
+                        Err(error) => Err(error),
+                    };
+                    // Lets go of the request.
+                    state.set(State::Refused { error: None });
+                    return Poll::Ready(ended);
+                }
             };
             state.set(next);
         }

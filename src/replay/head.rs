@@ -36,7 +36,6 @@ impl Head {
         *request.uri_mut() = self.uri;
         *request.version_mut() = self.version;
         let headers = request.headers_mut();
-        headers.reserve(self.headers.len());
         for (name, value) in self.headers {
             headers.append(name, value);
         }

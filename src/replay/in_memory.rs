@@ -34,6 +34,10 @@ impl<B: 'static> Replay<B> for InMemory {
         request
     }
 
+    fn is_replayable(_: &mut Copied<B>) -> bool {
+        true
+    }
+
     fn replay(kept: Copied<B>) -> Request<B> {
         kept.into_request()
     }

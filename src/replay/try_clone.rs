@@ -50,6 +50,10 @@ where
         request
     }
 
+    fn is_replayable(_: &mut Copied<B>) -> bool {
+        true
+    }
+
     fn replay(kept: Copied<B>) -> Request<B> {
         kept.into_request()
     }

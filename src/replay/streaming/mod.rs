@@ -26,6 +26,7 @@ use http_body::Body;
 
 pub use self::body::ReplayBody;
 use self::recording::Recording;
+use self::second::Second;
 use super::head::Head;
 use super::in_memory::copy;
 use super::{MapBody, Replay};
@@ -151,7 +152,7 @@ where
         let body = match kept.body {
             KeptBody::Copy(body) => ReplayBody::passing(body),
             KeptBody::Recording(recording) => ReplayBody::second(recording.take_over()),
-            KeptBody::Whole => unreachable!("it is not replayable"),
+            KeptBody::Whole => ReplayBody::second(Second::lost()),
         };
         kept.head.with_body(body)
     }

@@ -48,9 +48,13 @@ impl<B> Recording<B> {
         complete
     }
 
-    /// Makes the body again, and ends the first.
+    /// Makes the body again, and ends the first. If not all is there, what is made ends in an error, and the first
+    /// goes on.
     pub(super) fn take_over(self) -> Second<B> {
         let mut state = self.shared.state();
+        if !matches!(state.phase, Phase::Recording | Phase::Offered) {
+            return Second::lost();
+        }
         state.phase = Phase::TakenOver;
         let first = state.first.take();
         drop(state);

@@ -11,14 +11,24 @@ use crate::error::BoxError;
 
 /// The body of the second request.
 pub(super) struct Second<B> {
-    shared: Arc<Shared<B>>,
+    /// `None` if not all is there that was sent first.
+    shared: Option<Arc<Shared<B>>>,
     /// Once all else is sent.
     own: Option<Pin<Box<B>>>,
 }
 
 impl<B> Second<B> {
     pub(super) fn new(shared: Arc<Shared<B>>) -> Self {
+        let shared = Some(shared);
         Self { shared, own: None }
+    }
+
+    /// Of what was not recorded, or not to its end.
+    pub(super) fn lost() -> Self {
+        Self {
+            shared: None,
+            own: None,
+        }
     }
 }
 
@@ -30,8 +40,12 @@ where
         if let Some(body) = &mut self.own {
             return read(body.as_mut(), cx);
         }
+        let Some(shared) = &self.shared else {
+            let error = "the request's body is not kept, and cannot be sent again";
+            return Poll::Ready(Some(Err(error.into())));
+        };
         let waker = cx.waker().clone();
-        let mut state = self.shared.state();
+        let mut state = shared.state();
         if let Some(frame) = state.recorded.next() {
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -59,43 +73,52 @@ where
     /// Where the first body did not say how long it is, this does not either, however much is known by now:
     /// it is sent by the same transfer coding then, and with its trailers.
     pub(super) fn size_hint(&self) -> SizeHint {
+        let Some(shared) = &self.shared else {
+            return SizeHint::default();
+        };
         let (known, unread) = match &self.own {
             Some(body) => (0, body.size_hint()),
-            None => self.left(),
+            None => left(shared),
         };
         let mut hint = SizeHint::new();
         hint.set_lower(unread.lower().saturating_add(known));
-        let upper = unread.upper().filter(|_| self.shared.is_sized);
+        let upper = unread.upper().filter(|_| shared.is_sized);
         if let Some(upper) = upper.and_then(|upper| upper.checked_add(known)) {
             hint.set_upper(upper);
         }
         hint
     }
 
-    /// How many bytes have been read, and how many may follow.
-    #[allow(clippy::clone_on_copy)] // Since http-body 1.1.
-    fn left(&self) -> (u64, SizeHint) {
-        let state = self.shared.state();
-        let held_back = match &state.held_back {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-            _ => 0,
-        };
-        (state.recorded.data() + held_back as u64, state.hint.clone())
-    }
-
     pub(super) fn is_end_stream(&self) -> bool {
         if let Some(body) = &self.own {
             return body.is_end_stream();
         }
-        let state = self.shared.state();
+        let Some(shared) = &self.shared else {
+            return false;
+        };
+        let state = shared.state();
         let ended = matches!(state.unread, Unread::Ended);
         ended && state.recorded.is_empty() && state.held_back.is_none()
     }
 }
 
+/// How many bytes have been read, and how many may follow.
+#[allow(clippy::clone_on_copy)] // Since http-body 1.1.
+fn left<B>(shared: &Shared<B>) -> (u64, SizeHint) {
+    let state = shared.state();
+    let held_back = match &state.held_back {
+        Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+        _ => 0,
+    };
+    (state.recorded.data() + held_back as u64, state.hint.clone())
+}
+
 impl<B> Drop for Second<B> {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let mut state = shared.state();
         // The first body may be kept for long. If it reads just now, it sees this afterwards.
         let unread = mem::replace(&mut state.unread, Unread::Ended);
         let rest = (mem::take(&mut state.recorded), state.held_back.take());
