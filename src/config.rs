@@ -59,7 +59,7 @@ pub(crate) enum Admission {
 impl<P> Config<P> {
     /// What becomes of a request. One that is authorized may still turn out to [bring its own
     /// token](Self::put_token).
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Admission {
         let is_plain = request.extensions().is_empty()
             && self.choose_token.is_none()
@@ -72,7 +72,7 @@ impl<P> Config<P> {
     }
 
     /// Of a request that has extensions, or of a layer that chooses the token.
-    #[inline(never)]
+    #[inline(never)] // See `BearerAuth::begin`.
     fn admit_marked<B>(&self, request: &mut Request<B>) -> Admission {
         if request.extensions().get::<PassThrough>().is_some() {
             return Admission::Pass;
@@ -132,7 +132,7 @@ impl<P> Config<P> {
     /// Puts the token on a request, unless [that brings its own](Self::leaves_alone). Then it returns false.
     ///
     /// To look first whether it does would cost half as much again.
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn put_token(&self, headers: &mut HeaderMap, value: HeaderValue) -> bool {
         // Of several values only one could be put back.
         let has_repeated = headers.len() > headers.keys_len();
@@ -169,7 +169,7 @@ impl<P> Config<P> {
         }
     }
 
-    #[inline(never)]
+    #[inline(never)] // See `BearerAuth::begin`.
     fn put_some(&self, headers: &mut HeaderMap, of_token: &[(HeaderName, HeaderValue)]) {
         for (name, value) in of_token.iter().chain(&self.headers) {
             if !headers.contains_key(name) {

@@ -50,7 +50,7 @@
 //!   provider. Dropping any of them, or all, neither cancels it nor loses its result. A failure is one
 //!   failure, shared, and the next fetch waits for a pause. See [`cache`].
 //! - **No request waits for a renewal.** A token near its end is used while one background fetch
-//!   replaces it, and a renewal that fails leaves it in use. An expired token is never sent.
+//!   replaces it, and a renewal that fails leaves it in use. An expired token is not sent.
 //! - **One retry.** A 401 concerns the token that its request carried. If that has been replaced
 //!   already, the request is sent again with the newer one, without any fetch. A second 401 is returned as
 //!   it is. See [`rejection`].

@@ -88,7 +88,7 @@ impl Origin {
     }
 
     /// Whether `authority` is what this one was given as.
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     fn is_spelled(&self, https: bool, authority: &str, its_ends: (u64, u64)) -> bool {
         self.https == https
             && self.ends == its_ends
@@ -105,7 +105,7 @@ impl Origin {
 }
 
 /// The first eight bytes and the last, or nothing of what is shorter.
-#[inline(always)]
+#[inline(always)] // See `BearerAuth::begin`.
 fn ends(text: &str) -> (u64, u64) {
     let text = text.as_bytes();
     match (text.first_chunk(), text.last_chunk()) {
@@ -212,7 +212,7 @@ pub(crate) struct Origins {
 
 impl Origins {
     /// Whether a request for `uri` may carry a token.
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn allow(&self, uri: &Uri) -> bool {
         match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => {

@@ -34,9 +34,9 @@ const SCHEME: &str = "Bearer ";
 /// # Security
 ///
 /// The text is zeroed when the last clone of the token and of its [header value](Self::header_value)
-/// is dropped. A layer has a copy for each thread that sends, kept until that thread sees another token or
-/// the layer's services are dropped, and zeroed then. What a transport copies from the header value is beyond our
-/// reach.
+/// is dropped. A layer keeps a copy for each thread that sends, 32 at most, until that thread sends with another
+/// token, or the layer, its services and their futures are dropped. What a transport copies from the header value is
+/// beyond our reach.
 #[derive(Clone)]
 pub struct AccessToken {
     value: HeaderValue,

@@ -16,7 +16,7 @@ use crate::telemetry;
 /// To read the slot itself takes twice as many instructions, and all threads would count the references of one
 /// header value: the same cache line, which lets two threads do hardly more than one.
 ///
-/// A thread that sends no more keeps what it saw last, until the services are gone through which it sent.
+/// It is kept until a thread with this number sees another, or the layer and all that came of it are dropped.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// Of the slot, when it was looked at.
@@ -49,7 +49,7 @@ impl<P: TokenProvider> TokenCache<P> {
 
     /// The handle's own token, by what this thread has seen of it. Only if it is fresh; and not if another
     /// thread looks at the same, or this one does already.
-    #[inline(always)] // A tenth of a hit.
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn hit_seen<'a>(&self, seen: &'a Mutex<Seen>) -> Option<Fresh<'a>> {
         let mut seen = match seen.try_lock() {
             Ok(seen) => seen,
@@ -77,18 +77,18 @@ pub(crate) struct Fresh<'a> {
 }
 
 impl Fresh<'_> {
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn held(&self) -> &Held {
         &self.own().held
     }
 
     /// The value of `Authorization`, of which this thread has a copy.
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         self.own().value.clone()
     }
 
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     fn own(&self) -> &Own {
         self.seen.own.as_ref().expect("it is fresh")
     }

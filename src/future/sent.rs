@@ -47,7 +47,7 @@ impl<P: TokenProvider> Authorized<P> {
     }
 
     /// Puts the token on a request, if there is one.
-    #[inline(always)] // An eighth of a hit.
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) -> Hit {
         let config = &*self.config;
         if self.slot.is_none() && !(telemetry::IS_ON && config.leaves_alone(headers)) {
@@ -61,7 +61,7 @@ impl<P: TokenProvider> Authorized<P> {
         self.authorize_by_slot(headers)
     }
 
-    #[inline(never)]
+    #[inline(never)] // See `BearerAuth::begin`.
     fn authorize_by_slot(&self, headers: &mut HeaderMap) -> Hit {
         // Who names a token was asked before.
         if self.slot.is_none() && self.config.leaves_alone(headers) {
@@ -133,7 +133,7 @@ where
     R: Replay<B>,
 {
     /// Whether the caller gets the response, since it does not reject the token, or since there is none.
-    #[inline(always)]
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(super) fn is_settled_by(&self, response: Option<&Response<ResBody>>) -> bool {
         let Some(response) = response else {
             if let Attempt::Second = self.attempt {

@@ -32,12 +32,12 @@
 //!
 //! | step | why it costs what it does |
 //! |---|---|
-//! | take the layer's settings, as this thread has them | a reference that only this thread counts: that of a shared `Arc` would be written to by all |
+//! | take the layer's settings, as this thread has them | a reference that, up to 32 threads, only this one counts: that of a shared `Arc` would be written to by all |
 //! | look at the request: is it marked, is its origin named, which token does it want? | comparisons: extensions are looked through only if there are some, and an origin that is spelled as it was named is known by its first and last bytes |
 //! | read the clock | one read of the monotonic clock; on Linux usually without a system call |
-//! | take the token that this thread saw last, if it is still the current one and fresh | a lock that only this thread takes, and is only tried; two comparisons. Whatever other threads do, nobody waits |
+//! | take the token that this thread saw last, if it is still the current one and fresh | a lock that, up to 32 threads, only this one takes, and that is only tried; two comparisons. Whatever other threads do, nobody waits |
 //! | put it on | an insertion into the headers, which also tells whether there was an `Authorization` before, and a reference to the thread's own header value, made when the token came. A token's length does not matter |
-//! | copy the request, should it have to be sent again | [`InMemory`]: one allocation for the list of headers, one for each header value that was built at run time, and references. [`Never`]: nothing |
+//! | copy the request, should it have to be sent again | [`InMemory`]: one allocation for the list of headers, one for each header name and value that was built at run time and never cloned, what cloning extensions takes, and references. [`Never`]: nothing |
 //! | call the service | directly, without a box: the future is the inner one, and beside it what it takes to judge the response |
 //! | look at the response, where it is | its status. The first success with a token is noted |
 //!
@@ -122,8 +122,8 @@
 //! # Pitfalls
 //!
 //! - *Debug builds.* Their figures say nothing of a release build's, nor which of two contenders is better.
-//! - *Requests.* To make or clone one allocates, which a hit without a copy does not. Make them before the clock
-//!   starts.
+//! - *Requests.* To make or clone one allocates, which a hit without a copy does not, unless the request's header map
+//!   has to grow for the token. Make them before the clock starts.
 //! - *Batches.* criterion's `iter_batched` with `SmallInput` makes many requests before it sends one, and by then their
 //!   memory may be cold. Compare contenders of one run, and no figure with one that was made otherwise.
 //! - *Time that is not divided by turns.* Two contenders measured one after another differ by the frequency of the

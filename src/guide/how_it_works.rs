@@ -10,7 +10,8 @@
 //! | `service.rs` | takes a request for a service that is ready, and decides: pass it on, refuse it, send it, or wait for a token |
 //! | `origin.rs`, `provider/token_request.rs` | may it carry a token, and which? |
 //! | `replay/` | what is kept of it, should it have to be sent again |
-//! | `cache/handle.rs`, `held.rs`, `slot.rs` | the token that is there: a *hit* |
+//! | `cache/hit.rs`, `held.rs`, `slot.rs` | the token that is there: a *hit* |
+//! | `spread.rs` | the settings, and what a thread has seen of the token, without threads in each other's way |
 //! | `future/` | waits: for the response, and, if need be, for a token and for the service |
 //! | `rejection/` | is the response a rejection, and does the server say that a new token would help? |
 //! | `cache/acquire.rs`, `engine.rs` | no token: join a fetch, begin one, or fail |
@@ -120,8 +121,8 @@
 //! | what | guarded by | who may wait for it |
 //! |---|---|---|
 //! | the current token | nothing: it is swapped as a whole | nobody |
-//! | what a thread has seen of it: a copy, and a number that tells whether it is still the current one | a mutex of the thread's own, that is only *tried* | nobody: who finds it taken looks at the current token itself |
-//! | a key's fetch, condemned token, budget and pause | a mutex of the key | misses, rejections, ends of fetches; a hit when it finds the token stale, is the first that succeeds with it, or compares the wall clock, about once a second |
+//! | what a thread has seen of it: a copy, and a number that tells whether it is still the current one | a mutex of one of 32, by the thread's number, that is only *tried* | nobody: who finds it taken looks at the current token itself |
+//! | a key's fetch, condemned token, budget and pause | a mutex of the key | misses, rejections, ends of fetches; a hit when it finds the token stale, is the first that succeeds with it or after a rejection, or compares the wall clock, about once a second |
 //! | places and the pause of all | a mutex of the cache | misses, rejections, beginnings and ends of fetches; a hit when it finds the token stale |
 //! | the keys | a lock that is shared by those who look | requests that name their token, while a new key comes in |
 //! | the future of a fetch | a mutex that is only *tried* | nobody: who finds it taken is woken when there is something to do |
@@ -129,7 +130,8 @@
 //!
 //! None is held across an `.await`, nor while somebody else's code runs, be it a provider, a waker, or the destructor
 //! of an error. The exceptions are the two that are only tried: around the future of a fetch, which is the provider's
-//! code, and around what a thread has seen, while your recorder or subscriber is told of a use.
+//! code, and around what a thread has seen, while your recorder or subscriber is told of a use. Header values of a
+//! token that nobody has any more may be dropped under a key's lock.
 //!
 //! # How that is checked
 //!

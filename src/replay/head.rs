@@ -13,7 +13,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    #[inline(always)]
+    #[inline]
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let mut headers = Vec::with_capacity(request.headers().len());
         for (name, value) in request.headers() {

@@ -24,7 +24,6 @@ impl<B: 'static> Replay<B> for InMemory {
     type Body = B;
     type Kept = Copied<B>;
 
-    #[inline(always)]
     fn keep(&self, request: &mut Request<B>) -> Option<Copied<B>> {
         let body = copy(request.body_mut())?;
         Some(Copied::new(request, body))
@@ -50,7 +49,7 @@ pub struct Copied<B> {
 }
 
 impl<B> Copied<B> {
-    #[inline(always)]
+    #[inline]
     pub(super) fn new<B2>(request: &Request<B2>, body: B) -> Self {
         let head = Head::of(request);
         Self { head, body }
