@@ -100,6 +100,9 @@ impl Seen {
         self.own = None;
         // First: should it change in between, the next request looks again.
         self.version = slot.version();
+        if self.version % 2 != 0 {
+            return;
+        }
         self.own = slot.current().as_ref().map(|held| Own {
             held: Arc::clone(held),
             value: held.token.copy_of_header_value(),

@@ -30,7 +30,7 @@ pub(crate) struct Slot {
     last_used: AtomicU64,
     /// Whether rejections have slowed the budget down since a server last accepted a token.
     is_slowed: AtomicBool,
-    /// So often another became the current one, or none.
+    /// Twice as often as another became the current one, or none.
     version: AtomicU64,
     state: Mutex<State>,
 }
@@ -178,12 +178,15 @@ impl Slot {
         self.set_current(Some(held));
     }
 
+    /// The lock is held.
     fn set_current(&self, held: Option<Arc<Held>>) {
+        // Odd meanwhile: who sees the new one by `current` must not see the old one by its version.
+        self.version.fetch_add(1, Ordering::AcqRel);
         self.current.store(held);
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Another number after each change of what is [current](Self::current).
+    /// Another number after each change of what is [current](Self::current), and odd while it changes.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

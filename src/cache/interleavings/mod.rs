@@ -21,5 +21,6 @@ mod failures;
 mod gate;
 mod queue;
 mod rejections;
+mod seen;
 mod stale;
 mod support;
