@@ -1,0 +1,250 @@
+//! What the other benches showed, a table each.
+
+use anyhow::{Context, Result};
+
+use crate::output::{Output, Table};
+
+type Text = fn(&Output) -> Result<String>;
+
+/// By name, and what README says of each.
+pub(crate) const ALL: [(&str, Text); 5] = [
+    ("scaling", scaling),
+    ("storms", storms),
+    ("latency", latency),
+    ("keys", keys),
+    ("end_to_end", end_to_end),
+];
+
+fn scaling(output: &Output) -> Result<String> {
+    const WAYS: [&str; 3] = [
+        "a clone for each thread",
+        "cloned for each request",
+        "one client, cloned for each request",
+    ];
+    let tables = WAYS.map(|way| output.table(&format!("Two threads, {way}")));
+    let tables: Vec<_> = tables.into_iter().collect::<Result<_>>()?;
+    let mut text = format!(
+        "| two threads do, of one's work | {} |\n|---|--:|--:|--:|\n",
+        WAYS.join(" | ")
+    );
+    for name in tables[0].names() {
+        text += &format!("| {name} |");
+        for table in &tables {
+            match table.cell(name, "ratio")? {
+                "" => text += " not measured |",
+                ratio => text += &format!(" {ratio} |"),
+            }
+        }
+        text += "\n";
+    }
+    text += &remarks(output);
+    Ok(text)
+}
+
+/// A run that shows nothing says so, in README too.
+fn remarks(output: &Output) -> String {
+    output
+        .remarks()
+        .map(|remark| format!("\n{remark}\n"))
+        .collect()
+}
+
+fn storms(output: &Output) -> Result<String> {
+    const STORMS: [(&str, &str); 4] = [
+        ("Storm, cold:", "no token yet"),
+        (
+            "Storm, rejected:",
+            "a token that the API rejects, of all of them",
+        ),
+        ("Storm, dead:", "no token, and the issuer fails"),
+        (
+            "Storm, dead, keys:",
+            "a token for each task, and the issuer fails",
+        ),
+    ];
+    let mut text = String::from(
+        "| tasks | of what | fetches | over the issuer's own time (ms) | with a lock: fetches | over (ms) |\n\
+         |--:|---|--:|--:|--:|--:|\n",
+    );
+    for (title, what) in STORMS {
+        let table = output.table(title)?;
+        let cell = |row, column| table.cell(row, column);
+        const OVER: &str = "over the issuer's own (ms)";
+        let tasks = cell("BearerAuth", "tasks")?;
+        let (fetches, over) = (cell("BearerAuth", "fetches")?, cell("BearerAuth", OVER)?);
+        text += &format!("| {tasks} | {what} | {fetches} | {over} |");
+        if !table.names().any(|name| name == "lock") {
+            text += " | |\n";
+            continue;
+        }
+        let (fetches, over) = (cell("lock", "fetches")?, cell("lock", OVER)?);
+        match cell("lock", "tasks")? {
+            same if same == tasks => text += &format!(" {fetches} | {over} |\n"),
+            fewer => text += &format!(" {fetches}, of only {fewer} tasks | {over} |\n"),
+        }
+    }
+    Ok(text)
+}
+
+fn latency(output: &Output) -> Result<String> {
+    const COLUMNS: [&str; 5] = ["waited", "p50 (us)", "p99 (us)", "p99.9 (us)", "max (us)"];
+    let table = output.table("Latency")?;
+    let first = table.names().next().context("a row")?;
+    let title = table.title.trim_start_matches("Latency: ");
+    let mut text = format!(
+        "{title}, {} requests of each:\n\n| | {} |\n|---|--:|--:|--:|--:|--:|\n",
+        table.cell(first, "requests")?,
+        COLUMNS.join(" | "),
+    );
+    for name in table.names() {
+        let cells = COLUMNS.map(|column| table.cell(name, column));
+        let cells: Vec<_> = cells.into_iter().collect::<Result<_>>()?;
+        text += &format!("| {name} | {} |\n", cells.join(" | "));
+    }
+    Ok(text)
+}
+
+fn keys(output: &Output) -> Result<String> {
+    let (lookups, memory) = (
+        output.table("Time per lookup")?,
+        output.table("Memory per key")?,
+    );
+    let mut text = String::from(
+        "| keys | the layer adds (ns) | memory for each, beside the key and the token (B) |\n|--:|--:|--:|\n",
+    );
+    for keys in lookups.names() {
+        let nanos = lookups.figure(keys, "the layer adds (ns)")?;
+        let bytes = memory.cell(keys, "beside them (B)")?;
+        text += &format!("| {keys} | {nanos:.0} | {bytes} |\n");
+    }
+    Ok(text)
+}
+
+fn end_to_end(output: &Output) -> Result<String> {
+    const FIXED: &str = "static header";
+    const PLAYERS: [&str; 3] = [
+        "static header again",
+        "BearerAuth, Never",
+        "BearerAuth, InMemory",
+    ];
+    let wall = output.table("End to end, requests a second")?;
+    let cpu = output.table("End to end, processor time")?;
+    let mut text = String::from(
+        "| | header set by hand (requests/s) | that again, as a ratio | `Never` | `InMemory` | processor time, `InMemory` |\n\
+         |---|--:|--:|--:|--:|--:|\n",
+    );
+    let scenarios = wall
+        .names()
+        .filter_map(|name| name.strip_suffix(&format!(": {FIXED}")));
+    for scenario in scenarios {
+        let row = |contender: &str| format!("{scenario}: {contender}");
+        text += &format!("| {scenario} | {} |", wall.cell(&row(FIXED), "requests/s")?);
+        for player in PLAYERS {
+            text += &format!(" {} |", ratio(&wall, &row(player))?);
+        }
+        text += &format!(" {} |\n", ratio(&cpu, &row("BearerAuth, InMemory"))?);
+    }
+    text += &remarks(output);
+    Ok(text)
+}
+
+/// With its interval, and what of it is more than noise.
+fn ratio(table: &Table, row: &str) -> Result<String> {
+    if table
+        .cell(row, "ratio to static header")?
+        .parse()
+        .is_ok_and(f64::is_nan)
+    {
+        return Ok("not measured".to_owned());
+    }
+    let figure = |column| table.figure(row, column);
+    let (from, to) = (figure("from (95 %)")?, figure("to (95 %)")?);
+    let mut text = format!(
+        "{:.3} ({from:.3} to {to:.3})",
+        figure("ratio to static header")?
+    );
+    let beyond = figure("beyond the noise (%)")?;
+    if beyond > 0.0 {
+        text += &format!(", {beyond:.1} % beyond the noise");
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(text: &str) -> Output {
+        Output::parse(&format!("2026-01-02 | rustc | target | machine\n{text}")).unwrap()
+    }
+
+    #[test]
+    fn a_run_of_threads_that_is_no_good_says_so() {
+        let table = "| contender | ratio |\n|---|--:|\n| bare service | 1.98 |\n| ours | |\n";
+        let ways = [
+            "a clone for each thread",
+            "cloned for each request",
+            "one client, cloned for each request",
+        ];
+        let tables = ways.map(|way| format!("## Two threads, {way}\n\n{table}\n"));
+        let text = scaling(&output(&format!(
+            "{}This run is no good: why.\n",
+            tables.concat()
+        )))
+        .unwrap();
+        let lines: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "| bare service | 1.98 | 1.98 | 1.98 |",
+                "| ours | not measured | not measured | not measured |",
+                "",
+                "This run is no good: why."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_lock_that_got_fewer_tasks_is_not_compared_with_silence() {
+        let head =
+            "| contender | tasks | fetches | over the issuer's own (ms) |\n|---|--:|--:|--:|\n";
+        let row = |name, tasks, fetches| format!("| {name} | {tasks} | {fetches} | 3.50 |\n");
+        let table = |title, lock: String| {
+            format!(
+                "## {title} and so on\n\n{head}{}{lock}\n",
+                row("BearerAuth", 100, 1)
+            )
+        };
+        let text = storms(&output(
+            &[
+                table("Storm, cold:", row("lock", 100, 1)),
+                table("Storm, rejected:", row("lock", 100, 1)),
+                table("Storm, dead:", row("lock", 20, 20)),
+                table("Storm, dead, keys:", String::new()),
+            ]
+            .concat(),
+        ))
+        .unwrap();
+        let lines: Vec<_> = text.lines().skip(2).collect();
+        assert!(lines[0].ends_with("| 1 | 3.50 | 1 | 3.50 |"), "{text}");
+        assert!(
+            lines[2].ends_with("| 1 | 3.50 | 20, of only 20 tasks | 3.50 |"),
+            "{text}"
+        );
+        assert!(lines[3].ends_with("| 1 | 3.50 | | |"), "{text}");
+    }
+
+    #[test]
+    fn what_is_beyond_the_noise_is_told() {
+        let head = "| contender | ratio to static header | from (95 %) | to (95 %) | beyond the noise (%) |\n|---|--:|--:|--:|--:|\n";
+        let rows = "| in | 0.9987 | 0.9901 | 1.0012 | 0.00 |\n| beyond | 0.9504 | 0.9401 | 0.9612 | 2.11 |\n\
+                    | no clock | NaN | NaN | NaN | NaN |\n";
+        let table = output(&format!("## T\n{head}{rows}")).table("T").unwrap();
+        assert_eq!(ratio(&table, "in").unwrap(), "0.999 (0.990 to 1.001)");
+        assert_eq!(
+            ratio(&table, "beyond").unwrap(),
+            "0.950 (0.940 to 0.961), 2.1 % beyond the noise"
+        );
+        assert_eq!(ratio(&table, "no clock").unwrap(), "not measured");
+    }
+}
