@@ -7,12 +7,13 @@
 //!
 //! Each is run by `cargo bench -p tower-bearer --bench NAME` in a checkout. The head of its file says how its figures
 //! are made. By `cargo test -p tower-bearer --bench NAME` all but `instructions` run once, quickly, and assert what must
-//! hold, such as the number of fetches.
+//! hold, such as the number of fetches. `benches/run` runs all of them, and writes README's figures and its plot.
 //!
 //! | name | shows | against |
 //! |---|---|---|
-//! | `overhead` | nanoseconds that the layer adds to a request with a token at hand | tower-http's `AddAuthorizationLayer`, which sets a fixed header |
+//! | `overhead` | nanoseconds that the layer adds to a request with a token at hand | tower-http's `AddAuthorizationLayer`, which sets a fixed header; a layer as one writes it by hand |
 //! | `instructions` | the same in instructions, counted by callgrind: the same on a busy machine as on an idle one | the same; and itself as it was, by a baseline in the repository |
+//! | `allocations` | the same in allocations, and how large futures are | the same |
 //! | `storms` | ten thousand tasks on a cold cache, a rejected token, a dead issuer: fetches, and the time over the issuer's own | locks as one writes them by hand |
 //! | `latency` | percentiles of requests while tokens live for a second: whether a renewal can be seen | the same, and a service without tokens |
 //! | `keys` | up to a million keys: time for each lookup, bytes for each key, who goes first | the same with fewer keys |
