@@ -10,6 +10,11 @@
 //! `never_keyed` is `bare_keyed`, and if there is none, `bare`. What a compiler, a C library or a processor
 //! of another kind makes of the same source differs, though by little.
 //!
+//! What is aimed at, without being reached in all: over its bare service, `never` at most 1.5 times what
+//! `add_authorization` adds, although that one looks at no origin and at no clock; `in_memory` at most 4 times,
+//! and `never_keyed` at most 8 times. Neither the token's length, nor up to eight origins, nor other extensions
+//! of the request should matter to `never`. What is reached is in README.
+//!
 //! `cargo test` counts nothing: it needs neither of the tools, and `overhead` sends the same.
 
 #![allow(missing_docs)] // The macros make public items.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use crate::instructions::Counted;
 use crate::output::Run;
 
-/// By so much, in percent, may a contender's own cost change.
+/// By so much, in percent, may what a contender adds grow. Of its total it would be several times as much of
+/// the layer's own.
 const PERCENT: i64 = 5;
 
 /// Other people's, which change as they like.
@@ -101,18 +102,23 @@ impl Baseline {
         compared
     }
 
-    /// By what compiler and where, if that was another one.
+    /// By what compiler and where, and by what now, if that is another one.
     pub(crate) fn made_otherwise(&self, run: &Run) -> Option<String> {
         let same = self.compiler == run.compiler && self.machine == run.machine;
         (!same).then(|| {
-            let Self {
+            let Run {
                 compiler, machine, ..
-            } = self;
-            format!(
-                "The baseline was made by {compiler} on {machine}; this is {} on {}.",
-                run.compiler, run.machine
-            )
+            } = run;
+            let then = self.made();
+            format!("The baseline was made {then}; this is {compiler} on {machine}.")
         })
+    }
+
+    pub(crate) fn made(&self) -> String {
+        let Self {
+            compiler, machine, ..
+        } = self;
+        format!("by {compiler} on {machine}")
     }
 }
 

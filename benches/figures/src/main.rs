@@ -82,32 +82,16 @@ fn draw() -> Result<()> {
     let mut readme = read(README)?;
     let mut runs = Vec::new();
 
-    let (overhead, allocations) = (output("overhead")?, output("allocations")?);
-    let instructions = match counted()? {
-        Some((run, counted)) => {
-            runs.push(run);
-            counted
-        }
-        None => {
-            eprintln!("!!! NOT COUNTED HERE: instructions are those of {BASELINE}");
-            baseline()?.counted()
-        }
-    };
-    match (&overhead, &allocations) {
+    match (output("overhead")?, output("allocations")?) {
         (Some(overhead), Some(allocations)) => {
-            let hit = Hit::new(&instructions, overhead, allocations)?;
+            let (counted, remark) = counted_or_kept(&mut runs)?;
+            let hit = Hit::new(&counted, &overhead, &allocations)?;
             write(PLOT, &plot::svg(&hit.bars()))?;
-            readme = readme::replaced(&readme, "hit", &hit.text(PLOT))?;
+            readme = readme::replaced(&readme, "hit", &(hit.text(PLOT) + &remark))?;
+            runs.extend([overhead.run, allocations.run]);
         }
         _ => eprintln!("!!! LEFT AS IT IS: a hit, since overhead or allocations have not been run"),
     }
-    runs.extend(
-        [overhead, allocations]
-            .into_iter()
-            .flatten()
-            .map(|it| it.run),
-    );
-
     for (name, text) in others::ALL {
         let Some(output) = output(name)? else {
             eprintln!("!!! LEFT AS IT IS: {name}, which has not been run");
@@ -124,6 +108,21 @@ fn draw() -> Result<()> {
         readme = readme::replaced(&readme, "machine", &Run::text(&runs))?;
     }
     write(README, &readme)
+}
+
+/// Instructions that were counted here, or else those of the baseline and a remark for README.
+fn counted_or_kept(runs: &mut Vec<Run>) -> Result<(Counted, String)> {
+    if let Some((run, counted)) = counted()? {
+        runs.push(run);
+        return Ok((counted, String::new()));
+    }
+    let baseline = baseline()?;
+    let remark = format!(
+        "Instructions were not counted in this run: they are those of [{BASELINE}]({BASELINE}), {}.\n",
+        baseline.made()
+    );
+    eprintln!("!!! {remark}");
+    Ok((baseline.counted(), remark))
 }
 
 fn counted() -> Result<Option<(Run, Counted)>> {
