@@ -9,14 +9,14 @@ use crate::plot::{Bar, Bars};
 /// What does not matter, or hardly: beside the same layer without it.
 const PLAIN: &str = "never";
 const OTHERWISE: [(&str, &str); 3] = [
-    ("never_short_token", "with a token of one byte"),
+    ("never_short_token", "a token of one byte"),
     (
         "never_eight_origins",
-        "with eight origins named, of which the last is meant",
+        "eight origins named, of which the last is meant",
     ),
     (
         "never_with_other_extensions",
-        "with three extensions on the request that are not ours",
+        "three extensions on the request that are not ours",
     ),
 ];
 
@@ -130,10 +130,10 @@ impl Hit {
         }
         let (plain, otherwise) = &self.otherwise;
         let otherwise = OTHERWISE.iter().zip(otherwise);
-        let otherwise = otherwise.map(|((_, how), count)| format!("{count} {how}"));
+        let otherwise = otherwise.map(|((_, how), count)| format!("with {how}, {count}"));
         let otherwise: Vec<_> = otherwise.collect();
         text += &format!(
-            "\nThe {plain} instructions of `BearerAuth`, `Never`, are {}.\n",
+            "\n`BearerAuth`, `Never`, adds {plain} instructions; {}.\n",
             otherwise.join("; ")
         );
         if let Some(clock) = self.clock {
@@ -211,7 +211,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(" takes 28 ns."), "{text}");
-        let of_never = "The 305 instructions of `BearerAuth`, `Never`, are 105 with a token of one byte; 205 with";
+        let of_never = "`Never`, adds 305 instructions; with a token of one byte, 105; with eight";
         assert!(text.contains(of_never), "{text}");
         assert_eq!(hit.bars().map(|bars| bars.bars.len()), [5, 5]);
         assert_eq!(hit.bars()[1].bars[4].figure, 60.0, "the keyed one");

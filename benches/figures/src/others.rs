@@ -52,10 +52,7 @@ fn remarks(output: &Output) -> String {
 fn storms(output: &Output) -> Result<String> {
     const STORMS: [(&str, &str); 4] = [
         ("Storm, cold:", "no token yet"),
-        (
-            "Storm, rejected:",
-            "a token that the API rejects, of all of them",
-        ),
+        ("Storm, rejected:", "a token that the API rejects"),
         ("Storm, dead:", "no token, and the issuer fails"),
         (
             "Storm, dead, keys:",
@@ -63,8 +60,8 @@ fn storms(output: &Output) -> Result<String> {
         ),
     ];
     let mut text = String::from(
-        "| tasks | of what | fetches | over the issuer's own time (ms) | with a lock: fetches | over (ms) |\n\
-         |--:|---|--:|--:|--:|--:|\n",
+        "| at the same instant | fetches | over the issuer's own time (ms) | with a lock: fetches | over (ms) |\n\
+         |---|--:|--:|--:|--:|\n",
     );
     for (title, what) in STORMS {
         let table = output.table(title)?;
@@ -72,7 +69,7 @@ fn storms(output: &Output) -> Result<String> {
         const OVER: &str = "over the issuer's own (ms)";
         let tasks = cell("BearerAuth", "tasks")?;
         let (fetches, over) = (cell("BearerAuth", "fetches")?, cell("BearerAuth", OVER)?);
-        text += &format!("| {tasks} | {what} | {fetches} | {over} |");
+        text += &format!("| {tasks} tasks, {what} | {fetches} | {over} |");
         if !table.names().any(|name| name == "lock") {
             text += " | |\n";
             continue;
