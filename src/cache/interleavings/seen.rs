@@ -24,11 +24,11 @@ fn a_token_that_was_replaced_before_is_not_seen() {
         assert_eq!(hit(&world, &seen), Some(token(0)));
         let refreshes = world.spawn(|world| world.refresh().unwrap());
 
-        // Whichever it is, and however far the other has come.
-        let current = world.cache.cached().unwrap();
-        let then = hit(&world, &seen).unwrap();
+        // However far the other has come. While the slot changes, it is looked at itself.
+        let current = world.cache.cached();
+        let then = hit(&world, &seen);
         assert!(
-            then == current || then == token(1),
+            [None, current, Some(token(1))].contains(&then),
             "it was replaced before"
         );
         refreshes.join().unwrap();
