@@ -5,14 +5,18 @@
 
 use std::fmt;
 use std::future::{Future, Ready, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::error::BoxError;
+use tower_bearer::testing::Answer;
+use tower_bearer::{FetchError, FetchErrorKind};
 
 use self::layer_support::permits::Pooled;
 use self::layer_support::{Api, Issuer, URL, get, layer, token, without_hanging};
@@ -227,4 +231,21 @@ async fn after_a_panic_of_the_inner_service_other_requests_go_on() {
     let response = client.oneshot(get(URL)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(issuer.fetches(), 3);
+}
+
+#[tokio::test]
+async fn a_future_that_has_failed_lets_go_of_the_request_and_does_not_send_it_later() {
+    let issuer = Issuer::answering([Answer::failure(FetchErrorKind::Unavailable)]);
+    let (layer, api) = (layer(&issuer), Api::accepting());
+    let (request, count) = counted();
+    let mut client = layer.layer(api.clone());
+    let mut future = Box::pin(client.ready().await.unwrap().call(request));
+    let ended = without_hanging(future.as_mut()).await;
+    assert!(ended.unwrap_err().is::<FetchError>());
+    assert_nothing_is_left_of(&count);
+
+    layer.cache().reset_backoff();
+    let again = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
+    assert!(again.is_err(), "it is over");
+    assert!(api.sent().is_empty());
 }

@@ -292,3 +292,25 @@ async fn a_callers_own_value_of_an_extra_header_is_kept_and_the_token_still_goes
         assert!(bearer(request).is_some());
     }
 }
+
+/// A map holds 32,768 names, and any number of values.
+#[tokio::test]
+async fn a_request_with_more_values_of_one_name_than_a_map_holds_names_is_sent_again() {
+    let (issuer, api) = (Issuer::new(), Api::rejecting(&["token-1"]));
+    let mut request = get(URL);
+    for _ in 0..40_000 {
+        let value = HeaderValue::from_static("1");
+        request.headers_mut().append("x-many", value);
+    }
+
+    let client = layer(&issuer).layer(api.clone());
+    let response = client.oneshot(request).await.unwrap();
+
+    assert_eq!(response.status(), StatusCode::OK);
+    let values = api
+        .sent()
+        .iter()
+        .map(|sent| sent.headers().get_all("x-many").iter().count())
+        .collect::<Vec<_>>();
+    assert_eq!(values, [40_000, 40_000]);
+}

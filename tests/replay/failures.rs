@@ -2,6 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use http::Request;
+use tower_bearer::replay::{Replay, Streaming};
+
 use super::support::{Feed, LIMIT, again, fed, rejected, send};
 
 #[test]
@@ -89,4 +92,37 @@ fn alone_a_body_is_asked_for_its_length_only_by_those_who_want_it() {
     feeder.feed(Feed::PanicInHint);
     feeder.data("ab");
     assert_eq!((first.data(), first.data()), ("".into(), "ab".into()));
+}
+
+/// By whoever forgets to ask first.
+#[test]
+fn a_body_of_which_a_part_is_lost_fails_if_it_is_made_again_all_the_same() {
+    let (feeder, body) = fed();
+    feeder.data(vec![b'x'; LIMIT + 1]);
+    feeder.data("rest");
+    let (mut first, kept) = send(body, LIMIT);
+    assert_eq!(first.data().len(), LIMIT + 1);
+
+    let mut second = again(kept);
+    assert!(!second.is_at_its_end());
+    let error = second.read().unwrap().unwrap_err();
+    assert!(
+        error.to_string().contains("cannot be sent again"),
+        "{error}"
+    );
+    assert_eq!(first.data(), "rest", "the first has it all");
+}
+
+#[test]
+fn a_body_that_was_never_sent_fails_if_it_is_made_again() {
+    let (_feeder, body) = fed();
+    let policy = Streaming::up_to(LIMIT);
+    let mut kept = policy.keep(&mut Request::new(body)).unwrap();
+    assert!(!rejected(&mut kept));
+
+    let error = again(kept).read().unwrap().unwrap_err();
+    assert!(
+        error.to_string().contains("cannot be sent again"),
+        "{error}"
+    );
 }
