@@ -109,3 +109,140 @@ impl Seen {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::provider::token_fn;
+    use crate::token::AccessToken;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A cache that has `t1`, which lives for an hour.
+    fn cache() -> (TokenCache<impl TokenProvider>, ManualClock) {
+        let (clock, fetches) = (ManualClock::new(), AtomicUsize::new(0));
+        let mut builder = TokenCache::builder(token_fn(move |_| {
+            let number = fetches.fetch_add(1, Ordering::Relaxed) + 1;
+            let token = AccessToken::new(&format!("t{number}"));
+            ready(Ok(token.unwrap().with_expires_in(HOUR)))
+        }));
+        builder.clock = Clock::Manual(clock.clone());
+        let cache = builder.build();
+        block_on(cache.token()).unwrap();
+        (cache, clock)
+    }
+
+    fn text(cache: &TokenCache<impl TokenProvider>, seen: &Mutex<Seen>) -> Option<String> {
+        let fresh = cache.hit_seen(seen)?;
+        let value = fresh.header_value();
+        assert_eq!(value, fresh.held().token.header_value());
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn what_was_seen_is_a_copy_of_its_own_made_once() {
+        let (cache, _) = cache();
+        let (one, other) = (Mutex::default(), Mutex::default());
+        let value = |seen: &Mutex<Seen>| cache.hit_seen(seen).unwrap().header_value();
+        let address = |value: &HeaderValue| value.as_bytes().as_ptr();
+        let of_token = cache.cached().unwrap().header_value().clone();
+
+        let first = value(&one);
+        assert!(first == of_token && first.is_sensitive());
+        assert_ne!(address(&first), address(&of_token));
+        assert_eq!(address(&first), address(&value(&one)));
+        assert_ne!(address(&first), address(&value(&other)));
+        assert_eq!(address(&value(&other)), address(&value(&other)));
+    }
+
+    #[test]
+    fn what_has_become_of_the_token_is_seen_at_the_next_look() {
+        let (cache, _) = cache();
+        let seen = Mutex::default();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t1");
+
+        block_on(cache.refresh()).unwrap();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t2");
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t2");
+
+        cache.invalidate(&AccessToken::new("t2").unwrap());
+        assert_eq!(text(&cache, &seen), None);
+        assert!(seen.lock().unwrap().own.is_none(), "no copy is kept");
+        block_on(cache.token()).unwrap();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t3");
+    }
+
+    #[test]
+    fn a_token_that_is_not_fresh_is_not_to_be_had_here() {
+        let (cache, clock) = cache();
+        let seen = Mutex::default();
+        clock.advance(HOUR - Duration::from_secs(60));
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t1");
+
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(text(&cache, &seen), None, "stale");
+        assert!(cache.cached().is_some());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(text(&cache, &seen), None, "expired");
+        block_on(cache.token()).unwrap();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t2");
+    }
+
+    #[test]
+    fn nothing_is_to_be_had_of_a_cache_that_has_nothing() {
+        let cache = TokenCache::new(token_fn(|_| std::future::pending()));
+        assert_eq!(text(&cache, &Mutex::default()), None);
+    }
+
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn the_wall_clock_is_looked_at_as_by_any_other_hit() {
+        let (cache, clock) = cache();
+        let seen = Mutex::default();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t1");
+        clock.set_wall_time(clock.wall_time() + HOUR);
+        clock.advance(Duration::from_secs(2));
+
+        assert_eq!(text(&cache, &seen), None);
+    }
+
+    #[test]
+    fn who_looks_while_another_does_is_sent_elsewhere_and_does_not_wait() {
+        let (cache, _) = cache();
+        let seen = Mutex::default();
+        let fresh = cache.hit_seen(&seen).unwrap();
+
+        assert!(cache.hit_seen(&seen).is_none());
+        let by_another = std::thread::scope(|scope| {
+            let looks = || cache.hit_seen(&seen).is_none();
+            scope.spawn(looks).join().unwrap()
+        });
+        assert!(by_another);
+        drop(fresh);
+        assert!(cache.hit_seen(&seen).is_some());
+    }
+
+    #[test]
+    fn a_panic_of_one_who_looks_is_nothing_to_the_next() {
+        let (cache, _) = cache();
+        let seen = Mutex::default();
+        let panics = || {
+            let _fresh = cache.hit_seen(&seen);
+            panic!("a caller's");
+        };
+        catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        assert!(seen.is_poisoned());
+
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t1");
+        block_on(cache.refresh()).unwrap();
+        assert_eq!(text(&cache, &seen).unwrap(), "Bearer t2");
+    }
+}
