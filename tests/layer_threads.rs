@@ -19,17 +19,19 @@ mod layer_support;
 
 type Client = BearerAuth<Api<String>, Issuer>;
 
+type Job = Box<dyn FnOnce(&mut Client) + Send>;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A thread with a service of its own, which does one thing after another.
 struct Worker {
-    jobs: Option<mpsc::Sender<Box<dyn FnOnce(&mut Client) + Send>>>,
+    jobs: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Worker {
     fn new(mut client: Client) -> Self {
-        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce(&mut Client) + Send>>();
+        let (jobs, todo) = mpsc::channel::<Job>();
         let work = move || todo.iter().for_each(|job| job(&mut client));
         Self {
             jobs: Some(jobs),
