@@ -378,4 +378,20 @@ pub(crate) mod tests {
         }
         assert_put(&headers);
     }
+
+    #[test]
+    fn a_map_that_can_hold_no_more_is_left_alone_too_if_it_brings_its_own() {
+        const MOST: usize = if cfg!(miri) { 96 } else { 24_576 };
+
+        let mut headers = HeaderMap::with_capacity(MOST);
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer own"));
+        for number in 1..MOST {
+            let name = HeaderName::from_bytes(format!("x-{number}").as_bytes());
+            headers.insert(name.unwrap(), HeaderValue::from_static("1"));
+        }
+        let before = headers.clone();
+
+        assert!(!config().put_token(&mut headers, ours()));
+        assert_eq!(headers, before);
+    }
 }

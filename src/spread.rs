@@ -167,7 +167,7 @@ mod tests {
     type Local = AtomicU8;
 
     fn root() -> Spread<&'static str, Local> {
-        Spread::new(Arc::new("value"))
+        Spread::new("value")
     }
 
     /// As it is cloned by the thread of a number.
@@ -185,18 +185,17 @@ mod tests {
         Arc::strong_count(&of.node)
     }
 
-    /// Runs `f` on a thread whose number is none of `taken`: it is drawn, and others draw too.
-    fn on_another_than<T: Send>(taken: &[usize], f: impl Fn() -> T + Sync) -> T {
-        let attempt = || (!taken.contains(&current_thread())).then(&f);
-        loop {
-            if let Some(made) = thread::scope(|scope| scope.spawn(attempt).join().unwrap()) {
-                return made;
-            }
-        }
+    /// Runs `f` on a thread whose number is none of `taken`. Those that drew one of them stay meanwhile.
+    fn on_another_than<T: Send, F: Fn() -> T + Sync>(taken: &[usize], f: &F) -> T {
+        let attempt = || match taken.contains(&current_thread()) {
+            true => on_another_than(taken, f),
+            false => f(),
+        };
+        thread::scope(|scope| scope.spawn(attempt).join().unwrap())
     }
 
     fn on_another<T: Send>(f: impl Fn() -> T + Sync) -> T {
-        on_another_than(&[current_thread()], f)
+        on_another_than(&[current_thread()], &f)
     }
 
     #[test]
@@ -216,28 +215,28 @@ mod tests {
     #[test]
     fn clones_by_another_thread_do_not_touch_the_count_of_the_first() {
         let root = root();
-        let value = Arc::strong_count(&root.node.value);
+        let value = Arc::strong_count(&root.node.shared);
         let (first, second) = on_another(|| {
             let first = root.clone();
-            let values = Arc::strong_count(&root.node.value);
+            let values = Arc::strong_count(&root.node.shared);
             let clones = (root.clone(), first.clone());
             assert_eq!(count(&root), 1);
             assert!(is_same(&clones.0, &first) && is_same(&clones.1, &first));
             // The two, those that were cloned of both, and the one by which the root knows of it.
             assert_eq!(count(&first), 4);
-            assert_eq!(Arc::strong_count(&root.node.value), values);
+            assert_eq!(Arc::strong_count(&root.node.shared), values);
             (first, clones.0)
         });
 
         assert_eq!(count(&root), 1);
         assert_eq!(
-            Arc::strong_count(&root.node.value),
+            Arc::strong_count(&root.node.shared),
             value + 1,
             "one more node"
         );
         assert!(!is_same(&first, &root) && is_same(&first, &second));
         assert_eq!((*root, *first), ("value", "value"));
-        assert!(Arc::ptr_eq(&root.node.value, &first.node.value));
+        assert!(Arc::ptr_eq(&root.node.shared, &first.node.shared));
     }
 
     #[test]
@@ -255,33 +254,33 @@ mod tests {
     }
 
     #[test]
-    fn the_third_level_is_shared_by_all() {
-        let root = root();
-        let first = on_another(|| root.clone());
-        let taken = [root.node.thread, first.node.thread];
-        let second = on_another_than(&taken, || first.clone());
-        assert_eq!(second.node.depth, DEPTH);
-        let before = count(&second);
+    fn the_lowest_level_is_shared_by_all() {
+        let mut lowest = root();
+        for depth in 1..=DEPTH {
+            lowest = on_another_than(&[lowest.node.thread], &|| lowest.clone());
+            assert_eq!(lowest.node.depth, depth);
+        }
+        let before = count(&lowest);
 
-        let third = second.clone();
-        let by_others = [(); 2].map(|()| on_another_than(&[second.node.thread], || third.clone()));
+        let mine = lowest.clone();
+        let by_others = [(); 2].map(|()| on_another_than(&[lowest.node.thread], &|| mine.clone()));
 
-        assert!(is_same(&third, &second));
-        assert!(by_others.iter().all(|other| is_same(other, &second)));
-        assert_eq!(count(&second), before + 3);
-        assert!(second.node.below.get().is_none());
+        assert!(is_same(&mine, &lowest));
+        assert!(by_others.iter().all(|other| is_same(other, &lowest)));
+        assert_eq!(count(&lowest), before + 3);
+        assert!(lowest.node.below.get().is_none());
     }
 
     #[test]
-    fn however_often_it_goes_from_thread_to_thread_there_are_three_levels() {
+    fn however_often_it_goes_from_thread_to_thread_there_are_four_levels() {
         let mut last = root();
-        let levels: Vec<_> = (0..6)
+        let levels: Vec<_> = (0..7)
             .map(|_| {
-                last = on_another_than(&[last.node.thread], || last.clone());
+                last = on_another_than(&[last.node.thread], &|| last.clone());
                 last.node.depth
             })
             .collect();
-        assert_eq!(levels, [1, 2, 2, 2, 2, 2]);
+        assert_eq!(levels, [1, 2, 3, 3, 3, 3, 3]);
     }
 
     #[test]
@@ -298,6 +297,8 @@ mod tests {
 
         assert_eq!(root.clone().local().load(Ordering::Relaxed), 1);
         assert_eq!(theirs.local().load(Ordering::Relaxed), 2);
+        // Wherever it came from.
+        assert!(std::ptr::eq(theirs.clone().local(), root.local()));
     }
 
     #[test]
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_the_same_all_a_threads_life_and_one_of_sixteen() {
+    fn a_number_is_the_same_all_a_threads_life_and_one_of_so_many() {
         let mine = current_thread();
         let theirs = on_another(|| [(); 3].map(|()| current_thread()));
 
@@ -344,12 +345,15 @@ mod tests {
     }
 
     /// Whether there is still something that holds the value, or what belongs to a thread.
-    struct Watch(Weak<&'static str>, Vec<Weak<Node<&'static str, Local>>>);
+    struct Watch(
+        Weak<Shared<&'static str, Local>>,
+        Vec<Weak<Node<&'static str, Local>>>,
+    );
 
     impl Watch {
         fn on<const N: usize>(all: [&Spread<&'static str, Local>; N]) -> Self {
             let nodes = all.iter().map(|one| Arc::downgrade(&one.node));
-            Self(Arc::downgrade(&all[0].node.value), nodes.collect())
+            Self(Arc::downgrade(&all[0].node.shared), nodes.collect())
         }
 
         fn assert_all_gone(&self) {
@@ -358,11 +362,12 @@ mod tests {
         }
     }
 
-    /// A root, two below it, and below the first of these two more, of which one has the root's number.
+    /// A root, two below it, and below the first of these one after another.
     fn tree() -> [Spread<&'static str, Local>; 5] {
         let root = root();
         let [one, two] = [1, 2].map(|n| below(&root, (root.node.thread + n) % THREADS));
-        let [back, on] = [0, 2].map(|n| below(&one, (root.node.thread + n) % THREADS));
+        let back = below(&one, root.node.thread);
+        let on = below(&back, one.node.thread);
         [root, one, two, back, on]
     }
 

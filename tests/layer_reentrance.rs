@@ -80,6 +80,10 @@ impl Replay<String> for Meddling {
         InMemory.prepare(request, kept)
     }
 
+    fn is_replayable(kept: &mut Copied<String>) -> bool {
+        <InMemory as Replay<String>>::is_replayable(kept)
+    }
+
     fn replay(kept: Copied<String>) -> Request<String> {
         <InMemory as Replay<String>>::replay(kept)
     }

@@ -10,12 +10,8 @@ use tower::Layer;
 use tower_bearer::replay::Never;
 use tower_bearer::{AccessToken, BearerAuthLayer, TokenProvider, token_fn};
 
-use crate::contenders::{HttpRequest, ORIGIN, Ready, accounts, never, request, token};
-use crate::support::{NOTHING, cost_of, cost_of_call, measure_next};
-
-pub(crate) fn plain() -> BearerAuthLayer<impl TokenProvider, Never> {
-    never(&token(), &accounts())
-}
+use crate::contenders::{HttpRequest, Ready, in_memory, never, request, request_keyed};
+use crate::support::{NOTHING, ORIGIN, cost_of, cost_of_call, measure_next, token};
 
 /// The request for another URI.
 pub(crate) fn request_for(uri: &str) -> HttpRequest {
@@ -24,15 +20,9 @@ pub(crate) fn request_for(uri: &str) -> HttpRequest {
     request
 }
 
-pub(crate) fn keyed() -> HttpRequest {
-    let mut request = request();
-    request.extensions_mut().insert(accounts());
-    request
-}
-
 #[test]
 fn a_hit_allocates_nothing() {
-    assert_eq!(cost_of(&mut plain().layer(Ready), request), NOTHING);
+    assert_eq!(cost_of(&mut never().layer(Ready), request), NOTHING);
 }
 
 /// The test of the test: of what the layer may not do.
@@ -55,7 +45,7 @@ fn an_allocation_of_the_layer_would_be_counted() {
 
 #[test]
 fn neither_does_one_of_a_service_that_is_cloned_for_it() {
-    let service = plain().layer(Ready);
+    let service = never().layer(Ready);
     let mut cloning = tower::service_fn(|request: HttpRequest| {
         tower::ServiceExt::oneshot(service.clone(), request)
     });
@@ -64,7 +54,7 @@ fn neither_does_one_of_a_service_that_is_cloned_for_it() {
 
 #[test]
 fn a_thousand_hits_hold_no_more_at_a_time_than_one_and_leave_nothing() {
-    let mut service = plain().layer(Ready);
+    let mut service = never().layer(Ready);
     let (one, _) = measure_next(&mut service, request);
     let (one_more, _) = measure_next(&mut service, request);
     assert!(one_more.bytes_max <= one.bytes_max);
@@ -81,7 +71,7 @@ fn a_thousand_hits_hold_no_more_at_a_time_than_one_and_leave_nothing() {
 
 #[test]
 fn a_request_that_names_its_token_allocates_nothing() {
-    assert_eq!(cost_of(&mut plain().layer(Ready), keyed), NOTHING);
+    assert_eq!(cost_of(&mut never().layer(Ready), request_keyed), NOTHING);
 }
 
 #[test]
@@ -92,13 +82,13 @@ fn extensions_of_somebody_elses_cost_nothing_if_nothing_is_kept() {
         request.extensions_mut().insert(1_u8);
         request
     };
-    let mut service = plain().layer(Ready);
+    let mut service = never().layer(Ready);
     assert_eq!(cost_of(&mut service, with_extensions), NOTHING);
 }
 
 #[test]
 fn looking_for_a_token_that_is_chosen_by_the_head_allocates_nothing() {
-    let layer = plain().with_token_chosen_by(|parts| {
+    let layer = never().with_token_chosen_by(|parts| {
         assert!(parts.headers.contains_key("accept"));
         None
     });
@@ -107,7 +97,7 @@ fn looking_for_a_token_that_is_chosen_by_the_head_allocates_nothing() {
 
 #[test]
 fn however_the_origin_is_spelled_and_however_many_there_are_nothing_is_allocated() {
-    let cache = plain().cache().clone();
+    let cache = never().cache().clone();
     let mut layer =
         BearerAuthLayer::for_origin(cache.clone(), "https://ap1.example.com").expect("an origin");
     for number in 2..8 {
@@ -196,7 +186,7 @@ fn the_first_header_of_a_request_costs_what_it_costs_by_hand() {
         headers
     });
     assert_eq!(by_hand.allocations, 2);
-    assert_eq!(cost_of(&mut plain().layer(Ready), bare), by_hand);
+    assert_eq!(cost_of(&mut never().layer(Ready), bare), by_hand);
 }
 
 #[test]
@@ -207,8 +197,8 @@ fn a_request_to_another_origin_allocates_nothing() {
         *request.uri_mut() = other.clone();
         request
     };
-    let mut service = plain().layer(Ready);
+    let mut service = never().layer(Ready);
     assert_eq!(cost_of(&mut service, elsewhere), NOTHING);
-    let mut service = crate::contenders::layer(&token(), &accounts()).layer(Ready);
+    let mut service = in_memory().layer(Ready);
     assert_eq!(cost_of(&mut service, elsewhere), NOTHING);
 }

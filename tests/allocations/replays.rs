@@ -6,14 +6,15 @@ use http::{Extensions, HeaderName, HeaderValue, Method};
 use http_body_util::Full;
 use tower::Layer;
 
-use crate::contenders::{HttpRequest, Ready, accounts, layer, request, request_at_run_time, token};
-use crate::hits::keyed;
+use crate::contenders::{
+    HttpRequest, Ready, in_memory, request, request_at_run_time, request_keyed,
+};
 use crate::support::{Cost, NOTHING, cost_of, cost_of_call};
 
 /// What the layer allocates for such a request.
 #[track_caller]
 fn cost(request: impl Fn() -> HttpRequest) -> Cost {
-    cost_of(&mut layer(&token(), &accounts()).layer(Ready), request)
+    cost_of(&mut in_memory().layer(Ready), request)
 }
 
 /// A list of so many headers, with the token's.
@@ -52,9 +53,9 @@ fn a_copy_is_one_list_of_headers() {
 
 #[test]
 fn so_it_is_for_a_request_that_names_its_token_but_for_the_name() {
-    let request = keyed();
+    let request = request_keyed();
     let of_the_name = cost_of_call(|| request.extensions().clone());
-    assert_eq!(cost(keyed), list_of(3) + of_the_name);
+    assert_eq!(cost(request_keyed), list_of(3) + of_the_name);
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn an_unusual_method_and_a_path_that_nothing_shares_yet_are_one_more_each() {
     };
     let of_path = of_the_rest(&relative());
     assert_eq!(of_path.allocations, 1);
-    let layer = layer(&token(), &accounts()).with_relative_uris();
+    let layer = in_memory().with_relative_uris();
     let cost = cost_of(&mut layer.layer(Ready), relative);
     assert_eq!(cost, list_of(3) + of_path);
 }

@@ -8,8 +8,8 @@ use tower_bearer::replay::Never;
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{AccessToken, BearerAuthLayer, TokenCache, TokenProvider, token_fn};
 
-use crate::contenders::{ORIGIN, Ready, request, send, token};
-use crate::support::{NOTHING, cost_of, cost_of_next, measure_next};
+use crate::contenders::{Ready, request, send};
+use crate::support::{NOTHING, ORIGIN, cost_of, cost_of_next, measure_next, token};
 
 /// Its token has become stale.
 fn stale() -> (BearerAuthLayer<impl TokenProvider, Never>, ManualClock) {
@@ -51,8 +51,8 @@ async fn the_first_to_use_a_stale_token_pays_for_the_refresh_and_the_others_noth
     let (first, bare) = measure_next(&mut service, request);
     let copy = first.count_total - bare.count_total;
     assert!((1..=3).contains(&copy), "{copy} for a copy of the token");
-    // The copy that it replaces was as large.
-    assert_eq!((first.count_current, first.bytes_current), (0, 0));
+    // With what it replaces, of which nobody else may hold anything.
+    assert!(first.count_current <= 0 && first.bytes_current <= 0);
     assert_eq!(cost_of_next(&mut service, request), NOTHING);
 }
 

@@ -6,6 +6,13 @@ use tower::Service;
 
 use crate::contenders::{HttpRequest, Ready, send};
 
+pub(crate) const ORIGIN: &str = "https://api.example.com";
+
+/// Of 1,024 bytes.
+pub(crate) fn token() -> String {
+    "x".repeat(1024)
+}
+
 /// What was allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {

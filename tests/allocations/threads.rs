@@ -5,9 +5,8 @@ use std::thread;
 use http::Response;
 use tower::{Layer, Service};
 
-use crate::contenders::{HttpRequest, Ready, request, token};
-use crate::hits::plain;
-use crate::support::{NOTHING, cost_of_next, measure_next};
+use crate::contenders::{HttpRequest, Ready, never, request};
+use crate::support::{NOTHING, cost_of_next, measure_next, token};
 
 /// Lets one thread after another send with what `service` makes for it.
 fn each_thread<S>(service: impl Fn() -> S + Sync)
@@ -32,13 +31,13 @@ where
 
 #[test]
 fn the_second_hit_of_a_thread_allocates_nothing() {
-    let service = plain().layer(Ready);
+    let service = never().layer(Ready);
     each_thread(|| service.clone());
 }
 
 #[test]
 fn neither_does_it_if_the_service_is_cloned_for_each_request() {
-    let service = plain().layer(Ready);
+    let service = never().layer(Ready);
     each_thread(|| {
         tower::service_fn(|request: HttpRequest| {
             tower::ServiceExt::oneshot(service.clone(), request)
@@ -49,7 +48,7 @@ fn neither_does_it_if_the_service_is_cloned_for_each_request() {
 /// A clone by another thread than the one that uses it.
 #[test]
 fn neither_does_it_if_the_service_came_from_a_third_thread() {
-    let service = plain().layer(Ready);
+    let service = never().layer(Ready);
     let by_another = || {
         let clone = || service.clone();
         thread::scope(|scope| scope.spawn(clone).join()).expect("it did not panic")
