@@ -364,6 +364,21 @@ pub(crate) mod tests {
         }
     }
 
+    /// Of no name there are two values, so that ours takes the place of the caller's for a moment.
+    #[test]
+    fn also_among_headers_of_which_none_is_repeated() {
+        for at in 0..4 {
+            let mut headers = HeaderMap::new();
+            for (place, name) in ["x-a", "x-b", "x-c", "x-d"].into_iter().enumerate() {
+                if place == at {
+                    headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer own"));
+                }
+                headers.insert(name, HeaderValue::from(place));
+            }
+            assert_put(&headers);
+        }
+    }
+
     /// For which a map has to grow several times.
     #[test]
     fn also_among_hundreds_of_headers() {
