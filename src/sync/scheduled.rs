@@ -79,6 +79,14 @@ impl Notify {
 /// Dropping it is a step too: it may pass on what it was told.
 pub(crate) struct Notified<'a>(Option<Pin<Box<RealNotified<'a>>>>);
 
+impl Notified<'_> {
+    pub(crate) fn enable(mut self: Pin<&mut Self>) -> bool {
+        step();
+        let notified = self.0.as_mut().expect("it is taken out to be dropped");
+        notified.as_mut().enable()
+    }
+}
+
 impl Future for Notified<'_> {
     type Output = ();
 
