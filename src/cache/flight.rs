@@ -53,7 +53,7 @@ struct Shared {
     family: usize,
     /// Set once another fetch of the family waits for this one, which then needs no place of its own.
     is_within: Arc<AtomicBool>,
-    /// Told when no task drives the fetch.
+    /// Told when nobody polls the fetch any more.
     turns: Arc<Turns>,
 }
 
@@ -97,7 +97,6 @@ impl Flight {
     /// Called by everyone who joins: a fetch survives as long as one of their runtimes does.
     pub(crate) fn drive(&self) {
         let Ok(runtime) = Handle::try_current() else {
-            self.shared.turns.has_no_driver();
             return;
         };
         let id = runtime.id();
@@ -155,15 +154,20 @@ impl Drop for Join {
         let (waker, is_left_alone) = {
             let mut state = self.shared.waiters.lock();
             let waker = state.waiting.remove(&self.number);
-            let is_over = state.outcome.is_some();
-            (waker, !is_over && state.waiting.is_empty())
+            let is_left_alone = state.outcome.is_none() && state.waiting.is_empty();
+            if is_left_alone {
+                // Under the lock: who wakes the fetch finds the waker before this, or the note after it.
+                self.shared.turns.abandon();
+            }
+            (waker, is_left_alone)
         };
         if waker.is_none() {
             // It was woken, and has not looked: somebody else must.
             self.shared.waiters.wake_all();
-        }
-        if is_left_alone {
-            self.shared.turns.lost_its_driver();
+            if is_left_alone {
+                // It may have been for its turn.
+                self.shared.turns.offer();
+            }
         }
     }
 }
@@ -181,8 +185,6 @@ impl Drop for Driver {
         let is_over = state.outcome.is_some();
         drop(state);
         if !is_over {
-            self.shared.turns.has_no_driver();
-            self.shared.turns.lost_its_driver();
             self.shared.waiters.wake_all();
         }
     }
@@ -334,10 +336,11 @@ fn panicked(payload: Box<dyn Any + Send>) -> FetchError {
 
 #[cfg(test)]
 mod tests {
-    use tokio_test::task::spawn;
+    use tokio_test::task::{Spawn, spawn};
     use tokio_test::{assert_pending, assert_ready_ok};
 
     use super::*;
+    use crate::sync::Notified;
 
     #[test]
     fn a_waiter_that_goes_after_it_was_woken_has_another_look() {
@@ -354,21 +357,48 @@ mod tests {
         assert!(second.is_woken());
     }
 
+    /// Two others that are in the queue.
+    fn queued(turns: &Turns) -> [Spawn<Pin<Box<Notified<'_>>>>; 2] {
+        [0, 1].map(|_| {
+            let mut told = spawn(Box::pin(turns.next()));
+            assert_pending!(told.poll());
+            told
+        })
+    }
+
     #[test]
-    fn the_queue_is_told_when_nobody_waits_any_more_and_the_fetch_is_not_over() {
+    fn once_nobody_waits_for_a_fetch_that_is_not_over_the_next_turn_is_offered_to_all() {
         let turns = Arc::new(Turns::new());
         let never = std::future::pending();
         let flight = Flight::new(never, 1, Arc::default(), Arc::clone(&turns));
         let (mut first, mut second) = (spawn(flight.join()), spawn(flight.join()));
         assert_pending!(first.poll());
         assert_pending!(second.poll());
-        let mut told = spawn(turns.next());
-        assert_pending!(told.poll());
 
         drop(first);
-        assert!(!told.is_woken());
+        let [ahead, behind] = queued(&turns);
+        turns.offer();
+        assert!(ahead.is_woken() && !behind.is_woken());
+
+        let [ahead, _behind] = queued(&turns);
         drop(second);
-        assert!(told.is_woken());
+        assert!(!behind.is_woken() && !ahead.is_woken());
+        turns.offer();
+        assert!(behind.is_woken() && ahead.is_woken());
+    }
+
+    #[test]
+    fn who_was_woken_and_goes_as_the_last_offers_what_may_have_been_its_turn() {
+        let turns = Arc::new(Turns::new());
+        let never = std::future::pending();
+        let flight = Flight::new(never, 1, Arc::default(), Arc::clone(&turns));
+        let mut waits = spawn(flight.join());
+        assert_pending!(waits.poll());
+        let told = queued(&turns);
+
+        flight.shared.waiters.wake_all();
+        drop(waits);
+        assert!(told.iter().all(|told| told.is_woken()));
     }
 
     #[test]
@@ -376,11 +406,12 @@ mod tests {
         let turns = Arc::new(Turns::new());
         let fetched = std::future::ready(Ok(Landing::Installed));
         let flight = Flight::new(fetched, 1, Arc::default(), Arc::clone(&turns));
-        let mut told = spawn(turns.next());
-        assert_pending!(told.poll());
+        let [ahead, behind] = queued(&turns);
 
         assert_ready_ok!(spawn(flight.join()).poll());
         drop(flight.join());
-        assert!(!told.is_woken());
+        assert!(!ahead.is_woken());
+        turns.offer();
+        assert!(ahead.is_woken() && !behind.is_woken());
     }
 }

@@ -3,13 +3,14 @@
 //! One gate a cache. After a failure it lets in one at a time.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use super::places::Places;
-use super::turns::Turns;
+use super::turns::{LOOK_AGAIN, Turns};
 use crate::clock::{Clock, Deadline, Instant};
 use crate::error::{FetchError, FetchErrorKind, discard};
 use crate::pause::Pause;
@@ -26,6 +27,8 @@ struct State {
     places: Places,
     pause: Pause,
     closed: bool,
+    /// When who finds a turn that was lost tells all again.
+    tells_all_from: Instant,
 }
 
 /// A running fetch. Dropping it makes room for another.
@@ -42,18 +45,22 @@ impl Gate {
                 places: Places::new(),
                 pause: Pause::default(),
                 closed: false,
+                tells_all_from: Instant::from_nanos(0),
             }),
             turns: Arc::new(Turns::new()),
         }
     }
 
-    /// To be told of a fetch that no task drives.
+    /// To be told of a fetch that nobody polls any more.
     pub(crate) fn turns(&self) -> Arc<Turns> {
         Arc::clone(&self.turns)
     }
 
     /// Waits until a fetch may begin that takes no longer than `limit`. One for which another fetch waits
     /// need not wait for a place: the two take one.
+    ///
+    /// Those who wait get their turn [one after another](super::turns). The order is not strict: who comes
+    /// when there is room enters, also if somebody was woken for it, who then queues again.
     ///
     /// # Errors
     ///
@@ -63,46 +70,77 @@ impl Gate {
         limit: Duration,
         is_within: &AtomicBool,
     ) -> Result<Entered<'_>, FetchError> {
-        let mut lapse: Option<Deadline> = None;
+        let mut timer: Option<Deadline> = None;
         loop {
-            // Made before the state is read, so that no change in between is missed.
-            let mut changed = pin!(self.turns.next());
-            let (now, lapses_at) = {
+            let mut turn = pin!(self.turns.next());
+            // Before the look, so that each of two places that become free in between has its own turn.
+            turn.as_mut().enable();
+            let mut is_told = true;
+            loop {
                 let now = self.clock.now();
-                let mut state = self.lock();
-                if let Some((error, _)) = state.refusal(now) {
-                    return Err(error);
-                }
-                let entered = match is_within.load(Ordering::SeqCst) {
-                    true => Ok(None),
-                    false => state.places.take(now, limit).map(Some),
+                let lapses_at = match self.look(now, limit, is_within, is_told)? {
+                    Ok(entered) => return Ok(entered),
+                    Err(lapses_at) => lapses_at,
                 };
-                drop(state);
-                match entered {
-                    Ok(number) => {
-                        if number.is_none() {
-                            // It may have been its turn, of which it has no need.
-                            self.turns.offer();
-                        }
-                        return Ok(Entered { gate: self, number });
-                    }
-                    Err(lapses_at) => (now, lapses_at),
+                let look_at = now.after(LOOK_AGAIN).min(lapses_at);
+                // A timer that runs is kept: to look too soon costs less than another timer.
+                let timer = match &mut timer {
+                    Some(timer) if now < timer.at() && timer.at() <= look_at => timer,
+                    timer => timer.insert(Deadline::new(&self.clock, look_at)),
+                };
+                is_told = poll_fn(|cx| match turn.as_mut().poll(cx) {
+                    _ if is_within.load(Ordering::SeqCst) => Poll::Ready(true),
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending => timer.poll_reached(cx).map(|()| false),
+                })
+                .await;
+                if is_told {
+                    break;
                 }
-            };
-            let look_again = self.turns.look_again().map(|look| now.after(look));
-            let look_at = look_again.map_or(lapses_at, |look| look.min(lapses_at));
-            // A timer that runs is kept: to look too soon costs less than another timer.
-            let lapse = match &mut lapse {
-                Some(lapse) if now < lapse.at() && lapse.at() <= look_at => lapse,
-                lapse => lapse.insert(Deadline::new(&self.clock, look_at)),
-            };
-            std::future::poll_fn(|cx| match changed.as_mut().poll(cx) {
-                _ if is_within.load(Ordering::SeqCst) => Poll::Ready(()),
-                Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => lapse.poll_reached(cx),
-            })
-            .await;
+                // By its timer: it keeps its place in the queue.
+            }
         }
+    }
+
+    /// Enters, or says when a place becomes free at the latest.
+    fn look(
+        &self,
+        now: Instant,
+        limit: Duration,
+        is_within: &AtomicBool,
+        is_told: bool,
+    ) -> Result<Result<Entered<'_>, Instant>, FetchError> {
+        let mut state = self.lock();
+        if let Some((error, _)) = state.refusal(now) {
+            return Err(error);
+        }
+        if is_within.load(Ordering::SeqCst) {
+            drop(state);
+            // It may have been its turn, of which it has no need.
+            self.turns.offer();
+            return Ok(Ok(Entered {
+                gate: self,
+                number: None,
+            }));
+        }
+        let number = match state.places.take(now, limit) {
+            Ok(number) => number,
+            Err(lapses_at) => return Ok(Err(lapses_at)),
+        };
+        // Somebody was told and did not look, as may others who are before those that do. Or else the two
+        // have looked at the same time, which must not have all look each time.
+        let is_lost = !is_told && state.tells_all_from <= now;
+        if is_lost {
+            state.tells_all_from = now.after(LOOK_AGAIN);
+        }
+        drop(state);
+        if is_lost {
+            self.turns.tell_all();
+        }
+        Ok(Ok(Entered {
+            gate: self,
+            number: Some(number),
+        }))
     }
 
     /// Why no fetch may begin at `now`, and until when.

@@ -72,7 +72,11 @@
 //! goes away. Without a runtime it advances while somebody waits, and a stale token is not replaced before
 //! its end.
 //!
-//! At most 16 fetches of one cache run at once, four before the first success and one after a failure.
+//! At most 16 fetches of one cache run at once, four before the first success and one after a failure. The
+//! others queue, and get their turn nearly in the order in which they came. Where fetches are held and not
+//! polled, be it by a caller without a runtime or on a runtime that is not run, those behind them may wait up
+//! to a second, by the cache's clock.
+//!
 //! After a failure none begins before a pause is over: from half a second to three minutes if it may pass
 //! by itself, from 15 s to a quarter of an hour if somebody has to mend it, and at least what
 //! `Retry-After` asks, up to an hour. Who has no usable token gets the last failure at once meanwhile.

@@ -146,7 +146,7 @@ fn narrow() -> (ManualClock, Gate) {
 }
 
 #[test]
-fn a_turn_of_one_that_has_lost_its_driver_is_offered_to_all() {
+fn a_turn_of_one_that_was_abandoned_is_offered_to_all() {
     let (_clock, gate) = narrow();
     let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
     let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
@@ -155,22 +155,24 @@ fn a_turn_of_one_that_has_lost_its_driver_is_offered_to_all() {
 
     drop(inside);
     assert!(first.is_woken() && !second.is_woken());
-    gate.turns().lost_its_driver();
+    // Nobody polls the first, and who did so was woken.
+    gate.turns().abandon();
+    gate.turns().offer();
     assert!(second.is_woken());
     assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
 }
 
 #[test]
-fn one_that_has_lost_its_driver_is_not_in_the_queue() {
+fn one_that_was_abandoned_takes_no_turn() {
     let (_clock, gate) = narrow();
     let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
     let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
     assert_pending!(first.poll());
     assert_pending!(second.poll());
 
-    gate.turns().lost_its_driver();
+    gate.turns().abandon();
+    assert!(!second.is_woken());
     // Nobody polls the first.
-    assert_pending!(second.poll());
     drop(inside);
     assert!(second.is_woken());
     assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
@@ -183,10 +185,6 @@ fn a_turn_of_one_that_is_held_and_not_polled_waits_for_a_second_at_most() {
     let (mut first, mut second) = (spawn(enter(&gate)), spawn(enter(&gate)));
     assert_pending!(first.poll());
     assert_pending!(second.poll());
-    // After they have begun to wait.
-    gate.turns().has_no_driver();
-    assert_pending!(first.poll());
-    assert_pending!(second.poll());
 
     drop(inside);
     assert!(first.is_woken() && !second.is_woken());
@@ -194,6 +192,97 @@ fn a_turn_of_one_that_is_held_and_not_polled_waits_for_a_second_at_most() {
     assert_pending!(second.poll());
     clock.advance(Duration::from_nanos(1));
     assert_ready_ok!(second.poll().map(|entered| entered.map(drop)));
+}
+
+/// How many tenths of a second it takes until all of two hundred have entered that are behind so many
+/// which nobody polls. There is one place until the first answer.
+fn tenths_behind(held: usize) -> u32 {
+    let (clock, gate) = narrow();
+    let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+    let mut held: Vec<_> = (0..held).map(|_| spawn(enter(&gate))).collect();
+    let mut queue: Vec<_> = (0..200).map(|_| spawn(enter(&gate))).collect();
+    for task in held.iter_mut().chain(&mut queue) {
+        assert_pending!(task.poll());
+    }
+    drop(inside);
+
+    let (mut running, mut tenths) = (Vec::new(), 0);
+    while !queue.is_empty() {
+        // Each is answered after a tenth of a second.
+        for entered in std::mem::take(&mut running) {
+            gate.answered(clock.now());
+            drop(entered);
+        }
+        queue.retain_mut(|task| match task.is_woken().then(|| task.poll()) {
+            Some(Poll::Ready(entered)) => {
+                running.push(entered.unwrap());
+                false
+            }
+            _ => true,
+        });
+        tenths += 1;
+        clock.advance(Duration::from_millis(100));
+        assert!(tenths < 1000, "somebody waits for ever");
+    }
+    tenths
+}
+
+#[test]
+fn however_many_are_held_and_not_polled_those_behind_wait_for_a_second_altogether() {
+    let alone = tenths_behind(0);
+    for held in [1, 2, 4, 16, 64, 256] {
+        assert_eq!(tenths_behind(held), alone + 10, "behind {held}");
+    }
+}
+
+/// All have looked by themselves often before their turn comes, and each time somebody else has come.
+#[test]
+fn who_looks_by_itself_keeps_its_place_in_the_queue() {
+    let (clock, gate) = narrow();
+    let mut inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+    let mut queue: Vec<_> = (0..100).map(|_| spawn(enter(&gate))).collect();
+    for task in &mut queue {
+        assert_pending!(task.poll());
+    }
+
+    for turn in 0..100 {
+        clock.advance(LOOK_AGAIN / 2);
+        for task in &mut queue {
+            assert_pending!(task.poll());
+        }
+        queue.push(spawn(enter(&gate)));
+        assert_pending!(queue.last_mut().unwrap().poll());
+        drop(inside);
+        let woken: Vec<_> = (0..queue.len()).filter(|i| queue[*i].is_woken()).collect();
+        assert_eq!(woken, [0], "of those that are left after {turn}");
+        inside = assert_ready_ok!(queue.remove(0).poll());
+    }
+}
+
+#[test]
+fn looks_that_find_room_at_the_same_time_have_all_others_look_once() {
+    let (clock, gate) = gate();
+    let inside: Vec<_> = (0..MAX_CREDIT)
+        .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
+        .collect();
+    let mut held: Vec<_> = (0..2).map(|_| spawn(enter(&gate))).collect();
+    let mut queue: Vec<_> = (0..10).map(|_| spawn(enter(&gate))).collect();
+    for task in held.iter_mut().chain(&mut queue) {
+        assert_pending!(task.poll());
+    }
+    // Room for two, of which the first two are told.
+    gate.answered(clock.now());
+    drop(inside);
+    assert!(held.iter().all(|task| task.is_woken()));
+
+    clock.advance(LOOK_AGAIN);
+    let _first = assert_ready_ok!(queue[0].poll());
+    // They were told, and are in the queue again.
+    for task in &mut queue[2..] {
+        drop(task.poll());
+    }
+    let _second = queue[1].poll();
+    assert!(!queue[2..].iter().any(|task| task.is_woken()));
 }
 
 /// How often those in the queue are woken until all of them have entered and left.
@@ -236,10 +325,10 @@ fn each_in_the_queue_is_woken_for_its_turn_and_for_nobody_elses() {
 }
 
 #[test]
-fn also_if_others_have_lost_their_drivers() {
+fn also_if_others_were_abandoned() {
     let (clock, gate) = gate();
-    gate.turns().has_no_driver();
-    gate.turns().lost_its_driver();
+    gate.turns().abandon();
+    gate.turns().offer();
     assert_eq!(wakes_to_empty_the_queue(&gate, &clock, 504), 500);
 }
 
