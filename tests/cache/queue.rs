@@ -9,7 +9,17 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_bearer::testing::ManualClock;
 use tower_bearer::{BoxTokenProvider, TokenCache, TokenRequest, token_fn};
 
-use crate::support::{issuer, key, secs, tasks_run, token};
+use crate::support::{Asked, Desk, Issuer, issuer, key, secs, tasks_run, token};
+
+/// Leaves one place from now on, which a fetch has.
+async fn one_place(cache: &TokenCache<Issuer>, desk: &mut Desk, clock: &ManualClock) -> Asked {
+    cache.warm_up();
+    desk.next().await.fail("down");
+    tasks_run().await;
+    clock.advance(secs(1));
+    cache.warm_up();
+    desk.next().await
+}
 
 /// Two turns become free, one by the answer and one by its place, and both are given to fetches whose
 /// runtime ends before they look.
@@ -22,15 +32,7 @@ fn a_runtime_that_ends_takes_no_turn_with_it() {
     let cache = TokenCache::builder(issuer)
         .with_clock(clock.clone())
         .build();
-    lives.block_on(async {
-        cache.warm_up();
-        desk.next().await.fail("down");
-        tasks_run().await;
-        // One place from now on.
-        clock.advance(secs(1));
-        cache.warm_up();
-    });
-    let asked = lives.block_on(desk.next());
+    let asked = lives.block_on(one_place(&cache, &mut desk, &clock));
     ends.block_on(async {
         cache.for_request(&key("a")).warm_up();
         cache.for_request(&key("b")).warm_up();
@@ -142,6 +144,57 @@ fn a_fetch_that_nobody_drives_does_not_have_the_others_woken_for_each_others_tur
             caller.poll().is_pending()
         });
     }
-    // By the answer, and all but the first three by their turn.
-    assert_eq!(wakes, 100 + 97);
+    // By the answer, and all but the first three by their turn. Once all were told, of whom two entered: the
+    // one that has gone might have been in the queue.
+    assert_eq!(wakes, 100 + 97 + 95);
+}
+
+#[test]
+fn callers_without_a_runtime_that_give_up_do_not_have_all_others_look() {
+    let (issuer, _desk) = issuer();
+    let cache = TokenCache::new(issuer);
+    let callers: Vec<_> = (0..100).map(|i| cache.for_request(&key(i))).collect();
+    let mut waiting: Vec<_> = callers.iter().map(|it| spawn(it.token())).collect();
+    for caller in &mut waiting {
+        assert_pending!(caller.poll());
+    }
+
+    // All but those that run.
+    while waiting.len() > 4 {
+        drop(waiting.pop());
+        assert!(!waiting.iter().any(|caller| caller.is_woken()));
+    }
+}
+
+/// Its `block_on` has returned, and it lives.
+#[test]
+fn a_runtime_that_is_not_run_takes_no_turn_with_it_for_longer_than_a_second() {
+    let single = || Builder::new_current_thread().build().expect("a runtime");
+    let (lives, stands) = (single(), single());
+    let (issuer, mut desk) = issuer();
+    let clock = ManualClock::new();
+    let cache = TokenCache::builder(issuer)
+        .with_clock(clock.clone())
+        .build();
+    let asked = lives.block_on(one_place(&cache, &mut desk, &clock));
+    stands.block_on(async {
+        cache.for_request(&key("a")).warm_up();
+        cache.for_request(&key("b")).warm_up();
+        tasks_run().await;
+    });
+
+    let behind = cache.for_request(&key("c"));
+    let mut behind = spawn(behind.token());
+    lives.block_on(async {
+        assert_pending!(behind.poll());
+        tasks_run().await;
+        asked.answer(token("one", 3600));
+        tasks_run().await;
+        assert_eq!(desk.calls(), 2);
+        clock.advance(secs(1));
+        tasks_run().await;
+        desk.now().answer(token("two", 3600));
+        tasks_run().await;
+    });
+    assert_ready_ok!(behind.poll());
 }

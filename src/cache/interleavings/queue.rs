@@ -1,11 +1,17 @@
 //! One fetch runs, and others queue for its place.
 
+use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::gate::{Entered, Gate};
+use super::super::places::PLACES;
 use super::gate::{assert_no_turn_is_lost, narrow_until};
 use super::support::{Distant, World, block_on, interleave, look_once, spawn, token};
+use crate::clock::{Clock, ManualClock};
 use crate::error::{FetchError, FetchErrorKind};
+use crate::sync::atomic::AtomicBool;
 use crate::sync::runtime::Handle;
 
 /// Takes the place or the next one in the queue, and goes. Where a task drives the fetch, that may have to
@@ -114,4 +120,39 @@ fn closing_turns_away_all_who_queue_though_one_still_runs() {
         closes.join().unwrap();
         assert_eq!(world.cache.cached(), Some(token(1)));
     });
+}
+
+/// Both are offered at a moment at which those who want them have looked and may not wait yet.
+#[test]
+fn two_places_that_become_free_at_once_are_taken_by_two() {
+    interleave(|| {
+        let clock = ManualClock::new();
+        let gate = Arc::new(Gate::new(Clock::Manual(clock.clone())));
+        let mut inside = Vec::new();
+        for _ in 0..PLACES {
+            gate.answered(clock.now());
+            inside.push(block_on(enter(&gate)));
+        }
+        // From now on there is no want of answers, but of places.
+        gate.answered(clock.now());
+        // A turn that nobody waited for was kept.
+        assert!(block_on(look_once(enter(&gate))).is_none());
+
+        let enters = [0, 1].map(|_| {
+            let gate = Arc::clone(&gate);
+            // It runs for ever.
+            spawn(move || mem::forget(block_on(enter(&gate))))
+        });
+        inside.pop();
+        inside.pop();
+        for enters in enters {
+            enters.join().unwrap();
+        }
+    });
+}
+
+async fn enter(gate: &Gate) -> Entered<'_> {
+    let is_within = AtomicBool::new(false);
+    let entered = gate.enter(Duration::from_secs(30), &is_within).await;
+    entered.expect("the gate is open")
 }
