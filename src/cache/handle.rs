@@ -309,7 +309,9 @@ impl<P: TokenProvider> TokenCacheBuilder<P> {
     ///
     /// When there are more, those without a usable token go first, then those that were not used for the
     /// longest time. With 256 and more it is so of an eighth of some hundred keys at a time, so that lookups
-    /// need not wait. Keys in use, and those with a fetch, a pause or a rejection to remember, stay.
+    /// need not wait. Keys in use, and those with a fetch, a pause or a rejection to remember, stay. After a
+    /// moment in which nearly all had to, up to an eighth more are kept although they need not be, and what is
+    /// kept becomes less only as new keys come.
     pub fn with_max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
