@@ -11,6 +11,7 @@ use crate::clock::Instant;
 use crate::error::discard;
 use crate::provider::TokenRequest;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, TryLockError};
 
 /// How many keys are kept, unless set.
 pub(crate) const MAX_KEYS: usize = 10_000;
@@ -36,6 +37,8 @@ pub(crate) struct Slots {
     look_above: AtomicUsize,
     /// How often a part was looked at: each comes in its turn, so that as much is forgotten of one as of another.
     looks: AtomicUsize,
+    /// Held by who looks at more than one part.
+    looking: Mutex<()>,
 }
 
 impl Slots {
@@ -49,6 +52,7 @@ impl Slots {
             number: AtomicUsize::new(0),
             look_above: AtomicUsize::new(max_keys),
             looks: AtomicUsize::new(0),
+            looking: Mutex::new(()),
         }
     }
 
@@ -79,19 +83,45 @@ impl Slots {
 
     /// Forgets some slots of one part or, if all of those have to stay, of the next.
     fn make_room(&self, now: Instant) {
-        let mut in_vain = 0;
-        while in_vain < self.parts.len() {
-            let look = self.looks.fetch_add(1, Ordering::Relaxed);
-            let forgotten = self.parts[look & (self.parts.len() - 1)].forget(now);
-            if !forgotten.is_empty() {
-                self.number.fetch_sub(forgotten.len(), Ordering::Relaxed);
-                // Outside of the lock: the last error of a provider is among them.
-                discard(forgotten);
-                break;
-            }
-            in_vain += 1;
+        let parts = self.parts.len();
+        let first = self.looks.fetch_add(1, Ordering::Relaxed);
+        let forgotten = self.forget_of(first, now);
+        if !forgotten.is_empty() {
+            self.look_again_after(0);
+            // Outside of all locks: the last error of a provider is among them.
+            return discard(forgotten);
         }
-        // If nearly all have to stay, not again at once.
+        // That may be so of all parts. One thread looks, at each part once, and others go on without.
+        let looking = match self.looking.try_lock() {
+            Ok(looking) => looking,
+            Err(TryLockError::Poisoned(looking)) => looking.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if self.number.load(Ordering::Relaxed) <= self.look_above.load(Ordering::Relaxed) {
+            // Another has, in between.
+            return;
+        }
+        let found = (1..parts).find_map(|next| {
+            let forgotten = self.forget_of(first + next, now);
+            (!forgotten.is_empty()).then_some((next, forgotten))
+        });
+        let (in_vain, forgotten) = found.unwrap_or((parts, Vec::new()));
+        self.looks
+            .fetch_add(in_vain.min(parts - 1), Ordering::Relaxed);
+        self.look_again_after(in_vain);
+        drop(looking);
+        discard(forgotten);
+    }
+
+    /// Of the part whose turn it is.
+    fn forget_of(&self, look: usize, now: Instant) -> Vec<Arc<Slot>> {
+        let forgotten = self.parts[look & (self.parts.len() - 1)].forget(now);
+        self.number.fetch_sub(forgotten.len(), Ordering::Relaxed);
+        forgotten
+    }
+
+    /// After so many parts were looked at in vain: if nearly all have to stay, not again at once.
+    fn look_again_after(&self, in_vain: usize) {
         let some = (self.max_keys / self.parts.len() / FORGOTTEN).max(1);
         let others = self.number.load(Ordering::Relaxed) - 1;
         let look_above = self.max_keys.max(others + in_vain * some);
@@ -222,6 +252,20 @@ mod tests {
 
         assert_eq!(len(&slots), 1000);
         assert_eq!(looks, 92); // every ten, after the first eighty
+    }
+
+    #[test]
+    fn while_one_looks_at_all_parts_others_go_on_without() {
+        let slots = Slots::new(2);
+        let mut held = vec![get(&slots, 1), get(&slots, 2)];
+
+        let looking = slots.looking.lock().unwrap();
+        held.push(get(&slots, 3));
+        assert_eq!(slots.look_above.load(Ordering::Relaxed), 2);
+        drop(looking);
+        held.push(get(&slots, 4));
+        assert_eq!(slots.look_above.load(Ordering::Relaxed), 4);
+        assert_eq!(len(&slots), 4);
     }
 
     #[test]
