@@ -260,29 +260,31 @@ fn who_looks_by_itself_keeps_its_place_in_the_queue() {
 }
 
 #[test]
-fn looks_that_find_room_at_the_same_time_have_all_others_look_once() {
-    let (clock, gate) = gate();
-    let inside: Vec<_> = (0..MAX_CREDIT)
-        .map(|_| assert_ready_ok!(spawn(enter(&gate)).poll()))
-        .collect();
-    let mut held: Vec<_> = (0..2).map(|_| spawn(enter(&gate))).collect();
-    let mut queue: Vec<_> = (0..10).map(|_| spawn(enter(&gate))).collect();
-    for task in held.iter_mut().chain(&mut queue) {
+fn who_finds_room_by_itself_tells_all_once_a_second_at_most() {
+    let (clock, gate) = narrow();
+    let inside = assert_ready_ok!(spawn(enter(&gate)).poll());
+    let [mut held, mut finder, mut next, mut last, mut later] = [0; 5].map(|_| spawn(enter(&gate)));
+    for task in [&mut held, &mut finder, &mut next, &mut last] {
         assert_pending!(task.poll());
     }
-    // Room for two, of which the first two are told.
-    gate.answered(clock.now());
+    clock.advance(LOOK_AGAIN / 2);
+    assert_pending!(later.poll());
     drop(inside);
-    assert!(held.iter().all(|task| task.is_woken()));
-
-    clock.advance(LOOK_AGAIN);
-    let _first = assert_ready_ok!(queue[0].poll());
-    // They were told, and are in the queue again.
-    for task in &mut queue[2..] {
-        drop(task.poll());
+    clock.advance(LOOK_AGAIN / 2);
+    assert_pending!(later.poll());
+    let found = assert_ready_ok!(finder.poll());
+    for task in [&mut next, &mut last, &mut later] {
+        assert!(task.is_woken());
+        assert_pending!(task.poll());
     }
-    let _second = queue[1].poll();
-    assert!(!queue[2..].iter().any(|task| task.is_woken()));
+
+    drop(found);
+    assert!(next.is_woken() && !last.is_woken());
+    clock.advance(LOOK_AGAIN / 2);
+    assert_pending!(last.poll());
+    // It looks a moment before the next does, whose turn it is.
+    let _found = assert_ready_ok!(later.poll());
+    assert!(!last.is_woken());
 }
 
 /// How often those in the queue are woken until all of them have entered and left.

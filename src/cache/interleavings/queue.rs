@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::flight::Flight;
 use super::super::gate::{Entered, Gate};
 use super::super::places::PLACES;
 use super::gate::{assert_no_turn_is_lost, narrow_until};
@@ -148,6 +149,36 @@ fn two_places_that_become_free_at_once_are_taken_by_two() {
         for enters in enters {
             enters.join().unwrap();
         }
+    });
+}
+
+/// It is the only turn that there is.
+#[test]
+fn a_turn_of_a_fetch_that_is_left_at_that_moment_is_not_lost() {
+    interleave(|| {
+        let clock = ManualClock::new();
+        let gate = Arc::new(Gate::new(Clock::Manual(clock.clone())));
+        gate.failed(clock.now(), clock.now(), FetchError::unavailable("down"));
+        clock.advance(Duration::from_secs(1));
+        let inside = block_on(enter(&gate));
+        let queued = Arc::clone(&gate);
+        let fetch = async move {
+            mem::forget(enter(&queued).await);
+            std::future::pending().await
+        };
+        let flight = Flight::new(fetch, 1, Arc::default(), gate.turns());
+        let mut caller = flight.join();
+        assert!(block_on(look_once(&mut caller)).is_none());
+
+        let goes = spawn(move || drop(caller));
+        let behind = {
+            let gate = Arc::clone(&gate);
+            spawn(move || mem::forget(block_on(enter(&gate))))
+        };
+        drop(inside);
+        behind.join().unwrap();
+        goes.join().unwrap();
+        drop(flight);
     });
 }
 
