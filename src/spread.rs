@@ -71,6 +71,12 @@ impl<T, L: Default> Spread<T, L> {
         let local = &self.node.shared.locals[self.node.thread];
         &local.get_or_init(Box::default).0
     }
+
+    /// What any thread has for itself.
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &L> {
+        let locals = self.node.shared.locals.iter();
+        locals.filter_map(|local| local.get().map(|apart| &apart.0))
+    }
 }
 
 impl<T, L: Default> Node<T, L> {

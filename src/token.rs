@@ -34,7 +34,7 @@ const SCHEME: &str = "Bearer ";
 /// # Security
 ///
 /// The text is zeroed when the last clone of the token and of its [header value](Self::header_value)
-/// is dropped. A layer keeps a copy for each thread that sends, 32 at most, until that thread sends with another
+/// is dropped. A layer keeps a copy for each thread that sends, 32 at most, until a request is sent with another
 /// token, or the layer, its services and their futures are dropped. What a transport copies from the header value is
 /// beyond our reach.
 #[derive(Clone)]

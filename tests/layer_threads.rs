@@ -3,13 +3,16 @@
 // A panic in a helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::mpsc;
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_executor::block_on;
-use http::Response;
-use tower::{Layer, Service, ServiceExt};
+use http::{HeaderName, HeaderValue, Request, Response};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::testing::{Answer, ManualClock};
 use tower_bearer::{BearerAuth, BearerAuthLayer, FetchErrorKind, TokenCache};
 
@@ -218,4 +221,38 @@ async fn a_stale_token_is_sent_while_it_is_replaced_and_then_no_more() {
     }
     scene.assert_all_send("token-2");
     assert_eq!(scene.issuer.fetches(), 2);
+}
+
+#[test]
+fn of_a_token_that_was_replaced_nothing_is_kept_once_any_thread_sends_with_another() {
+    struct Shared(Arc<str>);
+
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+
+    let tracked: Arc<str> = "tenant".into();
+    let value = Bytes::from_owner(Shared(Arc::clone(&tracked)));
+    let value = HeaderValue::from_maybe_shared(value).unwrap();
+    let first = token("token-1").with_header(HeaderName::from_static("x-tenant"), value);
+    let layer = BearerAuthLayer::for_origin(Issuer::answering([first.into()]), ORIGIN).unwrap();
+    let client = layer.layer(service_fn(|request: Request<String>| {
+        let tenant = request.headers().get("x-tenant").is_some();
+        ready(Ok::<_, Infallible>(Response::new(tenant)))
+    }));
+    let send = || {
+        block_on(client.clone().oneshot(get(URL)))
+            .unwrap()
+            .into_body()
+    };
+    block_on(layer.cache().token()).unwrap();
+    // What a thread has seen that has ended is nobody's any more.
+    let by_another = thread::scope(|scope| scope.spawn(|| send()).join().unwrap());
+    assert!(by_another && Arc::strong_count(&tracked) == 2);
+
+    block_on(layer.cache().refresh()).unwrap();
+    assert!(!send());
+    assert_eq!(Arc::strong_count(&tracked), 1);
 }

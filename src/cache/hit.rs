@@ -16,7 +16,7 @@ use crate::telemetry;
 /// To read the slot itself takes twice as many instructions, and all threads would count the references of one
 /// header value: the same cache line, which lets two threads do hardly more than one.
 ///
-/// It is kept until a thread with this number sees another, or the layer and all that came of it are dropped.
+/// It is kept until any thread sees another, or the layer and all that came of it are dropped.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// Of the slot, when it was looked at.
@@ -48,19 +48,19 @@ impl<P: TokenProvider> TokenCache<P> {
     }
 
     /// The handle's own token, by what this thread has seen of it. Only if it is fresh; and not if another
-    /// thread looks at the same, or this one does already.
+    /// thread looks at the same, or this one does already. What others have seen before it is forgotten.
     #[inline(always)] // See `BearerAuth::begin`.
-    pub(crate) fn hit_seen<'a>(&self, seen: &'a Mutex<Seen>) -> Option<Fresh<'a>> {
-        let mut seen = match seen.try_lock() {
-            Ok(seen) => seen,
-            Err(TryLockError::Poisoned(seen)) => seen.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+    pub(crate) fn hit_seen<'a>(
+        &self,
+        seen: &'a Mutex<Seen>,
+        others: impl Iterator<Item = &'a Mutex<Seen>>,
+    ) -> Option<Fresh<'a>> {
+        let mut seen = Seen::try_lock(seen)?;
         let slot = self.slot();
         let now = self.engine().now();
         self.engine().touch(slot, now);
         if seen.version != slot.version() {
-            seen.look_at(slot);
+            seen.look_at(slot, others);
         }
         let own = seen.own.as_ref()?;
         if !own.held.is_fresh(now) {
@@ -96,7 +96,7 @@ impl Fresh<'_> {
 
 impl Seen {
     #[cold]
-    fn look_at(&mut self, slot: &Slot) {
+    fn look_at<'a>(&mut self, slot: &Slot, others: impl Iterator<Item = &'a Mutex<Self>>) {
         self.own = None;
         // First: should it change in between, the next request looks again.
         self.version = slot.version();
@@ -107,12 +107,28 @@ impl Seen {
             held: Arc::clone(held),
             value: held.token.copy_of_header_value(),
         });
+        // Who has one of them comes to see the same.
+        for mut other in others.filter_map(Self::try_lock) {
+            if other.version < self.version {
+                other.own = None;
+            }
+        }
+    }
+
+    #[inline(always)] // See `BearerAuth::begin`.
+    fn try_lock(seen: &Mutex<Self>) -> Option<MutexGuard<'_, Self>> {
+        match seen.try_lock() {
+            Ok(seen) => Some(seen),
+            Err(TryLockError::Poisoned(seen)) => Some(seen.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::ready;
+    use std::iter;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -142,8 +158,15 @@ mod tests {
         (cache, clock)
     }
 
+    fn look<'a>(
+        cache: &TokenCache<impl TokenProvider>,
+        seen: &'a Mutex<Seen>,
+    ) -> Option<Fresh<'a>> {
+        cache.hit_seen(seen, iter::empty())
+    }
+
     fn text(cache: &TokenCache<impl TokenProvider>, seen: &Mutex<Seen>) -> Option<String> {
-        let fresh = cache.hit_seen(seen)?;
+        let fresh = look(cache, seen)?;
         let value = fresh.header_value();
         assert_eq!(value, fresh.held().token.header_value());
         Some(value.to_str().unwrap().to_owned())
@@ -153,7 +176,7 @@ mod tests {
     fn what_was_seen_is_a_copy_of_its_own_made_once() {
         let (cache, _) = cache();
         let (one, other) = (Mutex::default(), Mutex::default());
-        let value = |seen: &Mutex<Seen>| cache.hit_seen(seen).unwrap().header_value();
+        let value = |seen: &Mutex<Seen>| look(&cache, seen).unwrap().header_value();
         let address = |value: &HeaderValue| value.as_bytes().as_ptr();
         let of_token = cache.cached().unwrap().header_value().clone();
 
@@ -180,6 +203,34 @@ mod tests {
         assert!(seen.lock().unwrap().own.is_none(), "no copy is kept");
         block_on(cache.token()).unwrap();
         assert_eq!(text(&cache, &seen).unwrap(), "Bearer t3");
+    }
+
+    #[test]
+    fn what_other_threads_saw_before_is_forgotten_when_one_sees_another() {
+        let (cache, _) = cache();
+        let seen: [Mutex<Seen>; 4] = Default::default();
+        let kept = || -> Vec<bool> {
+            let is_kept = |seen: &Mutex<Seen>| Seen::try_lock(seen).unwrap().own.is_some();
+            seen.iter().map(is_kept).collect()
+        };
+        for one in &seen[..3] {
+            look(&cache, one).unwrap();
+        }
+        assert_eq!(kept(), [true, true, true, false]);
+
+        block_on(cache.refresh()).unwrap();
+        look(&cache, &seen[0]).unwrap();
+        let in_use = seen[1].lock().unwrap();
+        // Of the same version as the first.
+        cache.hit_seen(&seen[3], seen.iter()).unwrap();
+        drop(in_use);
+        assert_eq!(kept(), [true, true, false, true]);
+        assert_eq!(text(&cache, &seen[1]).unwrap(), "Bearer t2");
+        assert_eq!(text(&cache, &seen[2]).unwrap(), "Bearer t2");
+
+        cache.invalidate(&AccessToken::new("t2").unwrap());
+        assert!(cache.hit_seen(&seen[0], seen.iter()).is_none());
+        assert_eq!(kept(), [false; 4]);
     }
 
     #[test]
@@ -223,12 +274,12 @@ mod tests {
         thread::spawn(move || {
             let (cache, _) = cache();
             let seen = Mutex::default();
-            let fresh = cache.hit_seen(&seen).unwrap();
-            let looks = || cache.hit_seen(&seen).is_none();
+            let fresh = look(&cache, &seen).unwrap();
+            let looks = || look(&cache, &seen).is_none();
             let by_another = thread::scope(|scope| scope.spawn(looks).join().unwrap());
             let by_itself = looks();
             drop(fresh);
-            done.send((by_another, by_itself, cache.hit_seen(&seen).is_some()))
+            done.send((by_another, by_itself, look(&cache, &seen).is_some()))
         });
         let result = result.recv_timeout(Duration::from_secs(60));
         assert_eq!(result, Ok((true, true, true)));
@@ -239,7 +290,7 @@ mod tests {
         let (cache, _) = cache();
         let seen = Mutex::default();
         let panics = || {
-            let _fresh = cache.hit_seen(&seen);
+            let _fresh = look(&cache, &seen);
             panic!("a caller's");
         };
         catch_unwind(AssertUnwindSafe(panics)).unwrap_err();

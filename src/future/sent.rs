@@ -51,7 +51,8 @@ impl<P: TokenProvider> Authorized<P> {
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) -> Hit {
         let config = &*self.config;
         if self.slot.is_none() && !(telemetry::IS_ON && config.leaves_alone(headers)) {
-            if let Some(fresh) = config.cache.hit_seen(self.config.local()) {
+            let (seen, others) = (self.config.local(), self.config.locals());
+            if let Some(fresh) = config.cache.hit_seen(seen, others) {
                 return match config.put_token(headers, fresh.header_value()) {
                     true => Hit::of(fresh.held()),
                     false => Hit::ItsOwn,

@@ -139,6 +139,17 @@ fn what_is_local_is_that_of_the_thread_that_cloned() {
     assert_eq!(theirs.local().load(Ordering::Relaxed), 2);
     // Wherever it came from.
     assert!(std::ptr::eq(theirs.clone().local(), root.local()));
+
+    let all = |spread: &Spread<&str, Local>| -> Vec<_> {
+        let mut all: Vec<_> = spread
+            .locals()
+            .map(|local: &Local| local.load(Ordering::Relaxed))
+            .collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(all(&root), [1, 2]);
+    assert_eq!(all(&theirs), [1, 2]);
 }
 
 #[test]

@@ -9,7 +9,15 @@ use crate::token::AccessToken;
 
 /// What the layer would put on a request, by what its thread has seen.
 fn hit(world: &World, seen: &Mutex<Seen>) -> Option<AccessToken> {
-    let fresh = world.cache.hit_seen(seen)?;
+    hit_beside(world, seen, None)
+}
+
+fn hit_beside(
+    world: &World,
+    seen: &Mutex<Seen>,
+    other: Option<&Mutex<Seen>>,
+) -> Option<AccessToken> {
+    let fresh = world.cache.hit_seen(seen, other.into_iter())?;
     let token = fresh.held().token.clone();
     assert_eq!(fresh.header_value(), *token.header_value());
     Some(token)
@@ -75,5 +83,35 @@ fn two_that_look_at_the_same_see_what_is_current_or_nothing() {
         }
         refreshes.join().unwrap();
         assert_eq!(hit(&world, &seen), Some(token(1)));
+    });
+}
+
+/// Each forgets for the other what that saw before.
+#[test]
+fn two_that_look_for_themselves_see_what_is_current_or_nothing() {
+    interleave(|| {
+        let world = World::new(|call, _| Ok(token(call)));
+        let seen = Arc::new([Mutex::default(), Mutex::default()]);
+        world.token().unwrap();
+        let both = Arc::clone(&seen);
+        let looks = world.spawn(move |world| {
+            let first = hit_beside(world, &both[1], Some(&both[0]));
+            (first, hit_beside(world, &both[1], Some(&both[0])))
+        });
+        let refreshes = world.spawn(|world| world.refresh().unwrap());
+
+        let then = hit_beside(&world, &seen[0], Some(&seen[1]));
+        assert!([None, Some(token(0)), Some(token(1))].contains(&then));
+        let (first, second) = looks.join().unwrap();
+        assert!([None, Some(token(0)), Some(token(1))].contains(&first));
+        assert!(
+            first != Some(token(1)) || [None, first].contains(&second),
+            "it was replaced before"
+        );
+        refreshes.join().unwrap();
+        for [one, other] in [[0, 1], [1, 0]] {
+            let then = hit_beside(&world, &seen[one], Some(&seen[other]));
+            assert_eq!(then, Some(token(1)));
+        }
     });
 }
