@@ -25,8 +25,9 @@
 //! Per key there is at most one current token. It is
 //!
 //! - *fresh*: used as it is;
-//! - *stale*, in the last 30 s or the last quarter of its lifetime, whichever is shorter: used, while one
-//!   fetch in the background replaces it;
+//! - *stale*, in the last 30 s or the last quarter of its lifetime, whichever is shorter, or up to a quarter
+//!   earlier by chance, so that processes do not act as one: used, while one fetch in the background replaces
+//!   it;
 //! - *expired*: not used; callers wait for a fetch;
 //! - *condemned*, since a server rejected it: callers wait for a fetch. Should that fail, the token is
 //!   put back into use until it expires, since it may have been rejected by one route of many. Where it

@@ -16,7 +16,7 @@
 //!
 //! fn explain<B>(result: &Result<Response<B>, BoxError>) -> String {
 //!     match result {
-//!         Err(error) if error.is::<FetchError>() => format!("not sent: {error}"),
+//!         Err(error) if error.is::<FetchError>() => format!("not sent, or rejected and not sent again: {error}"),
 //!         Err(error) if error.is::<OriginNotAllowed>() => "not sent: where to?".into(),
 //!         Err(error) if error.is::<MissingTokenRequest>() => "not sent: with which token?".into(),
 //!         Err(_) => "the service below failed, at the first send or at the second".into(),
@@ -31,7 +31,7 @@
 //! }
 //!
 //! let denied = explain::<()>(&Err(FetchError::denied("no").into()));
-//! assert!(denied.starts_with("not sent: no access token: the issuer refuses this client"));
+//! assert!(denied.ends_with("no access token: the issuer refuses this client"));
 //! assert_eq!(explain(&Ok(Response::new(()))), "answered");
 //! ```
 //!
@@ -46,9 +46,9 @@
 //!
 //! | [kind](crate::FetchErrorKind) | when | pause: at first, at most, for whom | what to do |
 //! |---|---|---|---|
-//! | `Unavailable` | no connection; 5xx, 408, 429; an answer that cannot be used | ½ to 1 s, 3 min, all keys | look at the issuer and at the way there |
+//! | `Unavailable` | no connection; 5xx, 408, 429, a redirect; an answer that cannot be used, or says to come later; a file, a secret or an assertion of your own that cannot be read or made, and a refresh token that cannot be saved | ½ to 1 s, 3 min, all keys | if the error and its sources say that the issuer was not asked, look at what they name; else at the issuer and the way there |
 //! | `TimedOut` | a fetch took more than 30 s, or than [`with_fetch_timeout`](crate::cache::TokenCacheBuilder::with_fetch_timeout) | the same | the same; is a transport without time limits below it? |
-//! | `Denied` | another 4xx, such as `invalid_client` or `invalid_grant`; metadata that lead elsewhere | 15 to 30 s, 15 min, all keys | mend credentials or the account, then [`reset_backoff`] |
+//! | `Denied` | another 4xx, or a 200 with an `error`, such as `invalid_client` or `invalid_grant`; metadata that lead elsewhere; an environment variable that has no token, a command that cannot be started | 15 to 30 s, 15 min, all keys | mend credentials, the account or the configuration, then [`reset_backoff`] |
 //! | `InvalidRequest` | `invalid_scope`, `invalid_target`; fewer scopes than asked for; a tenant that a provider knows nothing of | 15 to 30 s, 15 min, this key | correct what is asked for |
 //! | `Panicked` | the provider panicked | ½ to 1 s, 3 min, all keys | correct it; the message went to the process's panic hook, and nowhere else |
 //! | `Other` | the provider returned an error that does not say what it is | the same | have it return a [`FetchError`] |
@@ -59,8 +59,8 @@
 //! - Each failure in a row doubles the pause, up to the longest. It is drawn between a half and the whole, so that
 //!   many processes do not come back at once. A dead issuer sees at most 12 requests of a cache in the first minute.
 //! - `Retry-After` makes a pause longer, up to an hour, and then it is one for all keys, whatever the kind.
-//! - Told, once a fetch: `fetches_total` with the kind for its outcome, a warning. Once for each caller that was
-//!   turned away: `fetches_suppressed_total` with the cause `pause`, or `closed`.
+//! - Told, once a fetch: `fetches_total` with the kind for its outcome, a warning. Each time that a fetch was wanted
+//!   and did not begin: `fetches_suppressed_total` with the cause `pause`, or `closed`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -103,6 +103,7 @@
 //! | healed | the second response, as if nothing had been | a new one | `healed` |
 //! | the second send is rejected too | that second response, without a [`NotRetried`] | dropped, within the budget | `rejected_again` |
 //! | the second send fails | the error of the service below | the new one stays | `failed` |
+//! | the new token ends, or is rejected too, before it can be sent, and then no other is to be had | a [`FetchError`]: the 401 is gone by then | as in the table above | `failed` |
 //! | [`BodyNotReplayable`]: a stream, or one longer than it may be, or replaying is off | the 401 and why | dropped: the next request gets a new one | `body_not_replayable` |
 //! | [`SameToken`]: the issuer has no other | the 401 and why | back in use | `same_token` |
 //! | [`FetchFailed`]: as in the table above, with the same kinds | the 401 and why | back in use until it ends; replaced after the pause | `fetch_failed` |
@@ -165,7 +166,7 @@
 //! | request | what happens | told |
 //! |---|---|---|
 //! | it has an `Authorization` of its own | passed on as it is, to any origin, unless [`with_authorization_replaced`](crate::BearerAuthLayer::with_authorization_replaced) | nothing |
-//! | to an origin that is not named; by a path only; `CONNECT` | passed on without the token and what goes with it | `other_origin_total`, a warning |
+//! | to an origin that is not named; by a path only; `CONNECT` | passed on without the token and what goes with it; after `with_authorization_replaced` also without its own `Authorization` | `other_origin_total`, a warning |
 //! | the same after [`with_other_origins_refused`](crate::BearerAuthLayer::with_other_origins_refused) | [`OriginNotAllowed`](crate::error::OriginNotAllowed), not sent | nothing: the caller knows |
 //! | without a `TokenRequest`, after [`with_token_request_required`](crate::BearerAuthLayer::with_token_request_required) | [`MissingTokenRequest`](crate::error::MissingTokenRequest), not sent | nothing: the caller knows |
 //! | marked with [`PassThrough`](crate::provider::PassThrough) | passed on as it is | nothing |

@@ -122,16 +122,18 @@
 //! |---|---|---|
 //! | the current token | nothing: it is swapped as a whole | nobody |
 //! | what a thread has seen of it: a copy, and a number that tells whether it is still the current one | a mutex of one of 32, by the thread's number, that is only *tried* | nobody: who finds it taken looks at the current token itself |
-//! | a key's fetch, condemned token, budget and pause | a mutex of the key | misses, rejections, ends of fetches; a hit when it finds the token stale, is the first that succeeds with it or after a rejection, or compares the wall clock, about once a second |
+//! | a key's fetch, condemned token, budget and pause | a mutex of the key | misses, rejections, ends of fetches, who makes room for other keys, `close` and `reset_backoff`; a hit when it finds the token stale, is the first that succeeds with it or after a rejection, or compares the wall clock, about once a second |
 //! | places and the pause of all | a mutex of the cache | misses, rejections, beginnings and ends of fetches; a hit when it finds the token stale |
-//! | the keys | a lock that is shared by those who look | requests that name their token, while a new key comes in |
+//! | the keys, in parts | a lock for each that is shared by those who look | requests that name their token, while a new key comes into the same part, or old ones leave it |
+//! | making room among all parts | a mutex that is only *tried* | nobody: one is enough |
 //! | the future of a fetch | a mutex that is only *tried* | nobody: who finds it taken is woken when there is something to do |
 //! | who waits for a fetch | a mutex | those who join, leave and wake |
 //!
 //! None is held across an `.await`, nor while somebody else's code runs, be it a provider, a waker, or the destructor
-//! of an error. The exceptions are the two that are only tried: around the future of a fetch, which is the provider's
-//! code, and around what a thread has seen, while your recorder or subscriber is told of a use. Header values of a
-//! token that nobody has any more may be dropped under a key's lock.
+//! of an error. The exceptions are two of those that are only tried: around the future of a fetch, which is the
+//! provider's code, and around what a thread has seen, while your recorder or subscriber is told of a use, and while an
+//! `Authorization` that is replaced is dropped. Header values of a token that nobody has any more may be dropped under
+//! that one or a key's.
 //!
 //! # How that is checked
 //!

@@ -101,7 +101,7 @@
 //! unused, or one that was rejected. All others use what is there, and the first that falls into a token's last 30 s
 //! has it replaced [behind their backs](crate::cache#a-tokens-life). That window, [`with_refresh_window`], is also
 //! for how long an issuer may be down without anybody noticing: make it as long as it takes to react to an alert. It
-//! is a quarter of a token's life at most.
+//! is a quarter of a token's life at most, and up to a quarter longer than that by chance.
 //!
 //! # 6. Is one token enough?
 //!
