@@ -249,7 +249,7 @@ fn of_a_token_that_was_replaced_nothing_is_kept_once_any_thread_sends_with_anoth
     };
     block_on(layer.cache().token()).unwrap();
     // What a thread has seen that has ended is nobody's any more.
-    let by_another = thread::scope(|scope| scope.spawn(|| send()).join().unwrap());
+    let by_another = thread::scope(|scope| scope.spawn(send).join().unwrap());
     assert!(by_another && Arc::strong_count(&tracked) == 2);
 
     block_on(layer.cache().refresh()).unwrap();
