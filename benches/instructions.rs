@@ -15,7 +15,8 @@
 //! and `never_keyed` at most 8 times. Neither the token's length, nor up to eight origins, nor other extensions
 //! of the request should matter to `never`. What is reached is in README.
 //!
-//! `cargo test` counts nothing: it needs neither of the tools, and `overhead` sends the same.
+//! `cargo test` counts nothing: it needs neither of the tools. `overhead` sends the same, and there `cargo test`
+//! looks at what arrives: the token, once.
 
 #![allow(missing_docs)] // The macros make public items.
 

@@ -6,12 +6,12 @@ use std::convert::Infallible;
 use std::future::{self, Future};
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service};
@@ -59,38 +59,60 @@ const OTHER_EXTENSIONS: Sent =
 
 /// The bare services, and then all that is compared with them: what is in `instructions`, by the same names.
 pub fn all() -> Vec<Contender> {
-    let bare = |sent: Sent| Contender::new(sent.bare, Ready, sent);
+    let bare = |sent: Sent| Contender::new(sent.bare, Ready, NO_TOKEN, sent);
     vec![
         bare(PLAIN),
         bare(KEYED),
         bare(AT_RUN_TIME),
         bare(OTHER_EXTENSIONS),
-        Contender::new("add_authorization", static_token().layer(Ready), PLAIN),
-        Contender::new("hand_written", hand_written(Ready), PLAIN),
-        Contender::new("never", never().layer(Ready), PLAIN),
-        Contender::new("never_short_token", short_token().layer(Ready), PLAIN),
-        Contender::new("never_eight_origins", eight_origins().layer(Ready), PLAIN),
+        Contender::new(
+            "add_authorization",
+            static_token().layer(Ready),
+            TOKEN,
+            PLAIN,
+        ),
+        Contender::new("hand_written", hand_written(Ready), TOKEN, PLAIN),
+        Contender::new("never", never().layer(Ready), TOKEN, PLAIN),
+        Contender::new(
+            "never_short_token",
+            short_token().layer(Ready),
+            SHORT_TOKEN,
+            PLAIN,
+        ),
+        Contender::new(
+            "never_eight_origins",
+            eight_origins().layer(Ready),
+            TOKEN,
+            PLAIN,
+        ),
         Contender::new(
             "never_with_other_extensions",
             never().layer(Ready),
+            TOKEN,
             OTHER_EXTENSIONS,
         ),
-        Contender::new("never_keyed", never().layer(Ready), KEYED),
-        Contender::new("in_memory", in_memory().layer(Ready), PLAIN),
+        Contender::new("never_keyed", never().layer(Ready), TOKEN, KEYED),
+        Contender::new("in_memory", in_memory().layer(Ready), TOKEN, PLAIN),
         Contender::new(
             "in_memory_at_run_time",
             in_memory().layer(Ready),
+            TOKEN,
             AT_RUN_TIME,
         ),
-        Contender::new("in_memory_keyed", in_memory().layer(Ready), KEYED),
+        Contender::new("in_memory_keyed", in_memory().layer(Ready), TOKEN, KEYED),
     ]
 }
 
 impl Contender {
-    fn new<S>(name: &'static str, mut service: S, sent: Sent) -> Self
+    fn new<S>(name: &'static str, mut service: S, token: Option<usize>, sent: Sent) -> Self
     where
         S: Service<HttpRequest, Response = Response<()>> + 'static,
     {
+        if LOOKS {
+            send(&mut service, (sent.request)());
+            let expected = token.map(|length| "Bearer ".len() + length);
+            assert_eq!(*arrived(), Vec::from_iter(expected), "{name}");
+        }
         Self {
             name,
             sent,
@@ -103,6 +125,11 @@ impl Contender {
         self.name == self.sent.bare
     }
 }
+
+/// Lengths of the tokens with which requests arrive.
+const TOKEN: Option<usize> = Some(1024);
+const SHORT_TOKEN: Option<usize> = Some(1);
+const NO_TOKEN: Option<usize> = None;
 
 pub fn static_token() -> AddAuthorizationLayer {
     AddAuthorizationLayer::bearer(&token())
@@ -215,6 +242,15 @@ where
     black_box(response);
 }
 
+/// Whether it is looked at what arrives: by `cargo test`. What is measured would be compiled otherwise for it.
+const LOOKS: bool = cfg!(debug_assertions);
+
+/// How long each `Authorization` of the last request is.
+fn arrived() -> MutexGuard<'static, Vec<usize>> {
+    static ARRIVED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    ARRIVED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Is always ready and answers at once.
 #[derive(Clone)]
 pub struct Ready;
@@ -229,6 +265,12 @@ impl Service<HttpRequest> for Ready {
     }
 
     fn call(&mut self, request: HttpRequest) -> Self::Future {
+        if LOOKS {
+            let tokens = request.headers().get_all(AUTHORIZATION);
+            let mut arrived = arrived();
+            arrived.clear();
+            arrived.extend(tokens.iter().map(HeaderValue::len));
+        }
         drop(black_box(request));
         future::ready(Ok(Response::new(())))
     }
