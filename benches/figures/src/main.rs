@@ -65,8 +65,8 @@ fn check() -> Result<()> {
         println!("{difference}");
     }
     ensure!(
-        !compared.is_worse(),
-        "a request costs more than {BASELINE} says. If that is how it has to be: benches/run --renew"
+        compared.holds(),
+        "a request does not cost what {BASELINE} says. If that is how it has to be: benches/run --renew, and commit"
     );
     Ok(())
 }
