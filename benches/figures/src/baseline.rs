@@ -87,7 +87,7 @@ impl Baseline {
             let (then, now) = (self.over_bare.get(name), now.0.get(name));
             let is_ours = !NOT_OURS.contains(&name.as_str());
             let verdict = match (then, now) {
-                _ if !is_ours => Verdict::NotOurs,
+                (Some(_), Some(_)) if !is_ours => Verdict::NotOurs,
                 (Some(then), Some(now)) => Verdict::of(*then, *now),
                 (None, _) => Verdict::New,
                 (_, None) => Verdict::Gone,
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_contender_that_is_new_or_gone_fails() {
-        for name in ["never"] {
+        for name in ["never", NOT_OURS[0]] {
             for (compared, told) in [
                 (compared(&[], &[(name, 400)]), "NOT IN THE BASELINE"),
                 (compared(&[(name, 400)], &[]), "NOT COUNTED"),
