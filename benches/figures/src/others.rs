@@ -50,7 +50,7 @@ fn remarks(output: &Output) -> String {
 }
 
 fn storms(output: &Output) -> Result<String> {
-    const STORMS: [(&str, &str); 4] = [
+    const STORMS: [(&str, &str); 6] = [
         ("Storm, cold:", "no token yet"),
         ("Storm, rejected:", "a token that the API rejects"),
         ("Storm, dead:", "no token, and the issuer fails"),
@@ -58,24 +58,37 @@ fn storms(output: &Output) -> Result<String> {
             "Storm, dead, keys:",
             "a token for each task, and the issuer fails",
         ),
+        (
+            "Storm, keys:",
+            "a token for each task, 16 fetches at once at most",
+        ),
+        (
+            "Storm, queue: 10000 tokens",
+            "the same, and the issuer takes no time",
+        ),
     ];
+    const LOCKS: [&str; 3] = ["lock", "lock, read first", "lock a key"];
+    const OVER: &str = "over the issuer's own (ms)";
     let mut text = String::from(
-        "| at the same instant | fetches | over the issuer's own time (ms) | with a lock: fetches | over (ms) |\n\
+        "| at the same instant | fetches | over the issuer's own time (ms) | the better lock: fetches | over (ms) |\n\
          |---|--:|--:|--:|--:|\n",
     );
     for (title, what) in STORMS {
         let table = output.table(title)?;
         let cell = |row, column| table.cell(row, column);
-        const OVER: &str = "over the issuer's own (ms)";
         let tasks = cell("BearerAuth", "tasks")?;
         let (fetches, over) = (cell("BearerAuth", "fetches")?, cell("BearerAuth", OVER)?);
         text += &format!("| {tasks} tasks, {what} | {fetches} | {over} |");
-        if !table.names().any(|name| name == "lock") {
+
+        let locks = table.names().filter(|name| LOCKS.contains(name));
+        let locks = locks.map(|name| Ok((name, table.figure(name, OVER)?)));
+        let locks: Vec<_> = locks.collect::<Result<_>>()?;
+        let Some((lock, _)) = locks.iter().min_by(|one, other| one.1.total_cmp(&other.1)) else {
             text += " | |\n";
             continue;
-        }
-        let (fetches, over) = (cell("lock", "fetches")?, cell("lock", OVER)?);
-        match cell("lock", "tasks")? {
+        };
+        let (fetches, over) = (cell(lock, "fetches")?, cell(lock, OVER)?);
+        match cell(lock, "tasks")? {
             same if same == tasks => text += &format!(" {fetches} | {over} |\n"),
             fewer => text += &format!(" {fetches}, of only {fewer} tasks | {over} |\n"),
         }
@@ -201,34 +214,56 @@ mod tests {
         );
     }
 
+    /// What README says of storms, without its head. The layer took 3.50 ms each time.
+    fn storms_with_locks(locks: [&[(&str, usize, usize, &str)]; 6]) -> Vec<String> {
+        let titles = ["cold", "rejected", "dead", "dead, keys", "keys", "queue"];
+        let mut tables = String::from("## Storm, queue: 1000 tokens\n\n| contender |\n|---|\n");
+        for (title, locks) in titles.iter().zip(locks) {
+            tables += &format!(
+                "## Storm, {title}: 10000 tokens\n\n\
+                 | contender | tasks | fetches | over the issuer's own (ms) |\n|---|--:|--:|--:|\n\
+                 | BearerAuth | 100 | 1 | 3.50 |\n"
+            );
+            for (name, tasks, fetches, over) in locks {
+                tables += &format!("| {name} | {tasks} | {fetches} | {over} |\n");
+            }
+        }
+        let text = storms(&output(&tables)).unwrap();
+        text.lines().skip(2).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn a_lock_that_got_fewer_tasks_is_not_compared_with_silence() {
-        let head =
-            "| contender | tasks | fetches | over the issuer's own (ms) |\n|---|--:|--:|--:|\n";
-        let row = |name, tasks, fetches| format!("| {name} | {tasks} | {fetches} | 3.50 |\n");
-        let table = |title, lock: String| {
-            format!(
-                "## {title} and so on\n\n{head}{}{lock}\n",
-                row("BearerAuth", 100, 1)
-            )
-        };
-        let text = storms(&output(
+    fn the_better_lock_is_shown_and_one_that_got_fewer_tasks_says_so() {
+        let lines = storms_with_locks([
             &[
-                table("Storm, cold:", row("lock", 100, 1)),
-                table("Storm, rejected:", row("lock", 100, 1)),
-                table("Storm, dead:", row("lock", 20, 20)),
-                table("Storm, dead, keys:", String::new()),
-            ]
-            .concat(),
-        ))
-        .unwrap();
-        let lines: Vec<_> = text.lines().skip(2).collect();
-        assert!(lines[0].ends_with("| 1 | 3.50 | 1 | 3.50 |"), "{text}");
-        assert!(
-            lines[2].ends_with("| 1 | 3.50 | 20, of only 20 tasks | 3.50 |"),
-            "{text}"
-        );
-        assert!(lines[3].ends_with("| 1 | 3.50 | | |"), "{text}");
+                ("lock", 100, 1, "9.50"),
+                ("lock, read first", 100, 1, "10.50"),
+            ],
+            &[
+                ("lock", 100, 1, "10.50"),
+                ("lock, read first", 100, 1, "9.50"),
+            ],
+            &[("lock", 20, 20, "9.50")],
+            &[],
+            &[
+                ("BearerAuth, otherwise", 100, 100, "0.10"),
+                ("lock a key", 100, 100, "0.50"),
+                ("lock a key, no limit", 100, 100, "0.10"),
+            ],
+            &[("lock a key", 100, 100, "0.25")],
+        ]);
+        let ends = [
+            "no token yet | 1 | 3.50 | 1 | 9.50 |",
+            "rejects | 1 | 3.50 | 1 | 9.50 |",
+            "no token, and the issuer fails | 1 | 3.50 | 20, of only 20 tasks | 9.50 |",
+            "a token for each task, and the issuer fails | 1 | 3.50 | | |",
+            "at most | 1 | 3.50 | 100 | 0.50 |",
+            "no time | 1 | 3.50 | 100 | 0.25 |",
+        ];
+        assert_eq!(lines.len(), ends.len());
+        for (line, end) in lines.iter().zip(ends) {
+            assert!(line.ends_with(end), "{line}");
+        }
     }
 
     #[test]
