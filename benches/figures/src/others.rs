@@ -97,12 +97,19 @@ fn storms(output: &Output) -> Result<String> {
 }
 
 fn latency(output: &Output) -> Result<String> {
-    const COLUMNS: [&str; 5] = ["waited", "p50 (us)", "p99 (us)", "p99.9 (us)", "max (us)"];
+    const COLUMNS: [&str; 6] = [
+        "fetches",
+        "waited",
+        "p50 (us)",
+        "p99 (us)",
+        "p99.9 (us)",
+        "max (us)",
+    ];
     let table = output.table("Latency")?;
     let first = table.names().next().context("a row")?;
     let title = table.title.trim_start_matches("Latency: ");
     let mut text = format!(
-        "{title}, {} requests of each:\n\n| | {} |\n|---|--:|--:|--:|--:|--:|\n",
+        "{title}, {} requests of each:\n\n| | {} |\n|---|--:|--:|--:|--:|--:|--:|\n",
         table.cell(first, "requests")?,
         COLUMNS.join(" | "),
     );
