@@ -244,7 +244,8 @@ fn assert_counts(contenders: &[Contender], time: Duration, latest: Duration) {
     let stood_still = latest.max(contenders[BARE].log.longest()).max(fetch);
     if stood_still > STANDSTILL {
         println!(
-            "The machine stood still for {stood_still:.1?}: it is not asserted that nobody waited."
+            "This run shows less: the machine stood still for {stood_still:.1?}, so that it is not asserted that \
+             nobody waited."
         );
         return;
     }

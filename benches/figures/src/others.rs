@@ -118,6 +118,7 @@ fn latency(output: &Output) -> Result<String> {
         let cells: Vec<_> = cells.into_iter().collect::<Result<_>>()?;
         text += &format!("| {name} | {} |\n", cells.join(" | "));
     }
+    text += &remarks(output);
     Ok(text)
 }
 
@@ -271,6 +272,30 @@ mod tests {
         for (line, end) in lines.iter().zip(ends) {
             assert!(line.ends_with(end), "{line}");
         }
+    }
+
+    #[test]
+    fn a_run_in_which_it_is_not_asserted_that_nobody_waited_says_so() {
+        let text = latency(&output(
+            "This run shows less: why.\n\n## Latency: 60 s\n\n\
+             | contender | requests | fetches | waited | p50 (us) | p99 (us) | p99.9 (us) | max (us) | more |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n\
+             | ours | 300 | 83 | 0 | 1.0 | 2.0 | 3.0 | 4.0 | 5.0 |\n",
+        ))
+        .unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "60 s, 300 requests of each:",
+                "",
+                "| | fetches | waited | p50 (us) | p99 (us) | p99.9 (us) | max (us) |",
+                "|---|--:|--:|--:|--:|--:|--:|",
+                "| ours | 83 | 0 | 1.0 | 2.0 | 3.0 | 4.0 |",
+                "",
+                "This run shows less: why."
+            ]
+        );
     }
 
     #[test]
