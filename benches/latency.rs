@@ -2,10 +2,10 @@
 //!
 //! Requests arrive by a schedule, whether or not those before them are done, and latency counts from the
 //! scheduled time: nothing that is late is left out. With each arrival every contender gets one request,
-//! in an order that rotates, in a task of its own on a runtime of two threads. Each has a cache and an
-//! issuer of its own, which takes 20 ms. The inner service answers at once, so that a request has no
-//! reason to wait but its token. All latencies include that the thread which keeps the schedule
-//! wakes up late and that the task is started: *bare*, without any token, shows how much that is.
+//! in random order, in a task of its own on a runtime of two threads. Each has a cache and an issuer of
+//! its own, which takes 20 ms. The inner service answers at once, so that a request has no reason to wait
+//! but its token. All latencies include that the thread which keeps the schedule wakes up late and that
+//! the task is started: *bare*, without any token, shows how much that is.
 //!
 //! *over bare* is the latency over that of the bare request which arrived at the same time: what happened to
 //! the machine then happened to both.
@@ -89,14 +89,14 @@ fn main() {
 fn keep_to_the_schedule(runtime: &Runtime, contenders: &[Contender], arrivals: usize) -> Duration {
     let began = Instant::now();
     let mut latest = Duration::ZERO;
+    let mut order: Vec<_> = (0..contenders.len()).collect();
     for arrival in 0..arrivals {
         let scheduled = began + PERIOD * u32::try_from(arrival).expect("it ends some day");
         thread::sleep(scheduled.saturating_duration_since(Instant::now()));
         latest = latest.max(scheduled.elapsed());
-        for turn in 0..contenders.len() {
-            // Nobody always comes after the same one.
-            let contender = &contenders[(turn + arrival) % contenders.len()];
-            (contender.start)(runtime, arrival, scheduled);
+        fastrand::shuffle(&mut order);
+        for &i in &order {
+            (contenders[i].start)(runtime, arrival, scheduled);
         }
     }
     latest

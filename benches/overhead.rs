@@ -2,9 +2,9 @@
 //!
 //! The inner service answers at once and the futures are polled by hand, so that nothing but the layers
 //! is measured. Building requests is not part of it. After criterion's own groups comes a table of costs
-//! over the bare service, for which all contenders are measured in turn, many times over: what happens
-//! to the machine meanwhile happens to all of them. The bare service of a contender sends the same request,
-//! and does nothing to it.
+//! over the bare service, for which all contenders are measured in turn, many times over and each time in
+//! random order: what happens to the machine meanwhile happens to all of them. The bare service of a
+//! contender sends the same request, and does nothing to it.
 //!
 //! The table alone: `cargo bench --bench overhead -- table`. (As a filter, that leaves none of the groups.)
 
@@ -56,10 +56,10 @@ fn main() {
 fn compare() {
     let mut contenders = all();
     let mut nanos: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
-    for round in 0..ROUNDS {
-        for turn in 0..contenders.len() {
-            // Nobody always comes after the same one.
-            let i = (turn + round) % contenders.len();
+    let mut order: Vec<_> = (0..contenders.len()).collect();
+    for _ in 0..ROUNDS {
+        fastrand::shuffle(&mut order);
+        for &i in &order {
             nanos[i].push(nanos_per_request(&mut contenders[i]));
         }
     }

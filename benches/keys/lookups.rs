@@ -7,17 +7,17 @@ use crate::{Client, HttpRequest, Ready, median, send};
 /// Requests that are timed together.
 const BATCH: usize = 128;
 
-/// Measures caches of all sizes in turn, many times over: what happens to the machine meanwhile happens to
-/// all of them. Each is compared with the bare service and requests for the same keys.
+/// Measures caches of all sizes in turn, many times over and each time in random order: what happens to the
+/// machine meanwhile happens to all of them. Each is compared with the bare service and requests for the same keys.
 pub(crate) fn report(clients: &[Client], time: Duration) {
     let mut bare = vec![Vec::new(); clients.len()];
     let mut over = vec![Vec::new(); clients.len()];
+    let mut order: Vec<_> = (0..clients.len()).collect();
     let start = Instant::now();
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < time {
-        for turn in 0..clients.len() {
-            // Nobody always comes after the same one.
-            let i = (turn + rounds) % clients.len();
+        fastrand::shuffle(&mut order);
+        for &i in &order {
             let (service, client) = (&mut clients[i].service.clone(), &clients[i]);
             // Few keys are at hand for the processor, as when nothing else is measured in between.
             nanos(client.requests(BATCH), |request| send(service, request));

@@ -21,7 +21,8 @@ pub type Outcome = Result<StatusCode, BoxError>;
 pub struct Storm {
     pub title: String,
     pub contenders: Vec<Contender>,
-    /// So often they are measured, in turn: what happens to the machine meanwhile happens to all.
+    /// So often they are measured, in turn and in random order: what happens to the machine meanwhile
+    /// happens to all.
     pub rounds: usize,
 }
 
@@ -70,9 +71,12 @@ impl Storm {
     /// Returns the table.
     pub async fn run(&self) -> String {
         let mut measured: Vec<Vec<Measured>> = self.contenders.iter().map(|_| vec![]).collect();
+        let mut order: Vec<_> = (0..self.contenders.len()).collect();
         for _ in 0..self.rounds {
-            for (contender, measured) in self.contenders.iter().zip(&mut measured) {
-                measured.push((contender.run)(contender.tasks).await);
+            fastrand::shuffle(&mut order);
+            for &i in &order {
+                let contender = &self.contenders[i];
+                measured[i].push((contender.run)(contender.tasks).await);
             }
         }
         let rows = self.contenders.iter().zip(&measured);
