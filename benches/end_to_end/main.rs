@@ -10,21 +10,22 @@
 //! # How the figures are made
 //!
 //! A *block* is a fixed number of requests by one contender, about 50 ms: what else the machine does hardly
-//! changes meanwhile. A *round* is a block of each contender, in random order. In each round, a contender's requests a second are divided by those
-//! of the static header; the figure is the median of these ratios, with its interval of 95 % by the sign
-//! test. The static header also takes part a second time, as if it were a contender of its own: how far two
-//! that do the same are apart is the noise, and what a contender loses beyond it is in a column of its own.
-//! That is 0 if the intervals overlap.
+//! changes meanwhile. A *round* is a block of each contender, in random order. In each round, a contender's
+//! requests a second are divided by those of the static header; the figure is the median of these ratios, with
+//! its interval of 95 % by the sign test. The static header also takes part a second time, as if it were a
+//! contender of its own: how far two that do the same are apart is the noise. How far a contender's interval is
+//! above that one's, or below as a negative number, is in a column of its own: 0 if they overlap. So a loss of
+//! requests a second is negative.
 //!
 //! To show what could be seen, the static header takes part a third time, and does nothing for a microsecond
 //! before each request.
 //!
-//! The same is made of the processor's time that the client's thread uses, which does not change while the
-//! thread waits for the server, or for a processor that others use. It shows differences that cannot be seen
-//! otherwise, and not only what a contender does itself: most of the time is the kernel's, and whether it has
-//! to wake the server depends on how soon the next request comes. One request at a time over HTTP/1.1, 400 ns
-//! of nothing took 900 ns on one machine, and 800 ns of nothing took 400. There is no such figure but on Linux
-//! and macOS.
+//! The same is made of the processor's time that the client's thread uses, of which more is a loss. It does not
+//! change while the thread waits for the server, or for a processor that others use. It shows differences that
+//! cannot be seen otherwise, and not only what a contender does itself: most of the time is the kernel's, and
+//! whether it has to wake the server depends on how soon the next request comes. One request at a time over
+//! HTTP/1.1, 400 ns of nothing took 900 ns on one machine, and 800 ns of nothing took 400. There is no such
+//! figure but on Linux and macOS.
 //!
 //! Requests are copied from a prepared one within the time, by all contenders alike.
 //!
@@ -246,7 +247,7 @@ fn table(
                 continue;
             }
             let Median { value, low, high } = ratio(i);
-            let beyond = ratio(i).apart_from(&ratio(STATIC_AGAIN)) * 100.0;
+            let beyond = ratio(i).beyond(&ratio(STATIC_AGAIN)) * 100.0;
             println!(" {value:.4} | {low:.4} | {high:.4} | {beyond:.2} |");
         }
     }

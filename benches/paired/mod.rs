@@ -83,11 +83,17 @@ impl Median {
         }
     }
 
-    /// How far the two intervals are from each other, and nothing if they overlap.
-    pub(crate) fn apart_from(&self, other: &Self) -> f64 {
-        // Not `clamp`: NaN is to stay what it is.
-        let gap = (self.low - other.high).max(other.low - self.high);
-        if gap < 0.0 { 0.0 } else { gap }
+    /// How far this interval is above the other, or below it as a negative number, and 0 if they overlap.
+    pub(crate) fn beyond(&self, other: &Self) -> f64 {
+        let (above, below) = (self.low - other.high, other.low - self.high);
+        // NaN is to stay what it is.
+        if above > 0.0 || above.is_nan() {
+            above
+        } else if below > 0.0 {
+            -below
+        } else {
+            0.0
+        }
     }
 }
 
@@ -128,9 +134,11 @@ pub(crate) fn check() {
     let (one_to_ten, median) = (of(1..=10), |value, low, high| Median { value, low, high });
     assert_eq!(one_to_ten, median(5.5, 2.0, 9.0));
     assert_eq!(of(-3..=-3), median(-3.0, -3.0, -3.0));
-    assert_eq!(one_to_ten.apart_from(&of(8..=17)), 0.0);
-    assert_eq!(one_to_ten.apart_from(&of(11..=20)), 3.0);
-    assert_eq!(of(11..=20).apart_from(&one_to_ten), 3.0);
+    assert_eq!(one_to_ten.beyond(&of(8..=17)), 0.0);
+    assert_eq!(one_to_ten.beyond(&of(11..=20)), -3.0);
+    assert_eq!(of(11..=20).beyond(&one_to_ten), 3.0);
+    let unknown = Median::of([f64::NAN].into_iter());
+    assert!(one_to_ten.beyond(&unknown).is_nan() && unknown.beyond(&one_to_ten).is_nan());
 }
 
 /// How a bench is run.

@@ -182,8 +182,9 @@ fn ratio(table: &Table, row: &str) -> Result<String> {
         figure("ratio to static header")?
     );
     let beyond = figure("beyond the noise (%)")?;
-    if beyond > 0.0 {
-        text += &format!(", {beyond:.1} % beyond the noise");
+    if beyond != 0.0 {
+        let beyond = format!("{beyond:.1}").replace('-', "\u{2212}");
+        text += &format!(", {beyond} % beyond the noise");
     }
     Ok(text)
 }
@@ -301,13 +302,18 @@ mod tests {
     #[test]
     fn what_is_beyond_the_noise_is_told() {
         let head = "| contender | ratio to static header | from (95 %) | to (95 %) | beyond the noise (%) |\n|---|--:|--:|--:|--:|\n";
-        let rows = "| in | 0.9987 | 0.9901 | 1.0012 | 0.00 |\n| beyond | 0.9504 | 0.9401 | 0.9612 | 2.11 |\n\
+        let rows = "| in | 0.9987 | 0.9901 | 1.0012 | 0.00 |\n| below | 0.9504 | 0.9401 | 0.9612 | -2.11 |\n\
+                    | above | 1.0504 | 1.0401 | 1.0612 | 2.11 |\n\
                     | no clock | NaN | NaN | NaN | NaN |\n";
         let table = output(&format!("## T\n{head}{rows}")).table("T").unwrap();
         assert_eq!(ratio(&table, "in").unwrap(), "0.999 (0.990 to 1.001)");
         assert_eq!(
-            ratio(&table, "beyond").unwrap(),
-            "0.950 (0.940 to 0.961), 2.1 % beyond the noise"
+            ratio(&table, "below").unwrap(),
+            "0.950 (0.940 to 0.961), −2.1 % beyond the noise"
+        );
+        assert_eq!(
+            ratio(&table, "above").unwrap(),
+            "1.050 (1.040 to 1.061), 2.1 % beyond the noise"
         );
         assert_eq!(ratio(&table, "no clock").unwrap(), "not measured");
     }
