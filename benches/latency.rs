@@ -53,8 +53,8 @@ const PERIOD: Duration = Duration::from_micros(200);
 const LIFE: Duration = Duration::from_secs(1);
 const FETCH_TIME: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(30);
-/// A token is replaced in the last quarter of its life, less a little that is drawn. A machine that
-/// stands still for so long may let it expire.
+/// A token is replaced when a quarter of its life is left, or up to a quarter of that sooner, which is drawn.
+/// A machine that stands still for so long may let it expire.
 const STANDSTILL: Duration = Duration::from_millis(100);
 
 fn main() {
