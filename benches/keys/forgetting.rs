@@ -19,31 +19,27 @@ const HOT: usize = 4096;
 
 /// Lookups one by one, while another thread asks for keys that were never seen, so that others are
 /// forgotten: of the same cache, or, to see what the machine adds, of another.
+///
+/// Who has to wait looks up nothing else meanwhile, so that a long wait is one lookup of very many, and a
+/// percentile near 100 would not see it. The longest does.
 pub(crate) fn report_longest_lookup(client: &Client, time: Duration) {
     let keys = client.keys.len();
     let another = Issuer::default().cache(keys.min(10_000)).build();
 
     println!("## The longest lookup while keys are forgotten\n");
     println!("{keys} keys; one thread looks up, another asks for keys that are new.\n");
-    println!(
-        "| new keys in | new keys | lookups | p50 (us) | p99.9 (us) | p99.99 (us) | max (us) |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|");
+    println!("| new keys in | new keys | lookups | p50 (us) | max (us) |");
+    println!("|---|--:|--:|--:|--:|");
     for (name, cache) in [
         ("another cache", &another),
         ("the same cache", &client.cache),
     ] {
         let (mut times, new) = watch_lookups(client, cache, time / 2);
         times.sort();
-        let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
-        println!(
-            "| {name} | {new} | {} | {:.2} | {:.1} | {:.1} | {:.0} |",
-            times.len(),
-            at(0.5),
-            at(0.999),
-            at(0.9999),
-            at(1.0)
-        );
+        let micros = |place: usize| times[place].as_secs_f64() * 1e6;
+        let lookups = times.len();
+        let (median, longest) = (micros(lookups / 2), micros(lookups - 1));
+        println!("| {name} | {new} | {lookups} | {median:.2} | {longest:.0} |");
     }
     println!();
 }
