@@ -1,24 +1,36 @@
+use bytes::{Buf, Bytes};
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 /// A copy of a request without its body and its `Authorization`.
 ///
-/// A list of headers is made of one allocation, where a map is made of two; and most copies are only dropped.
+/// Most copies are only dropped. So headers are written one after another into one allocation, to be parsed if need
+/// be: to clone a value that was made at run time would allocate, and each would have to be dropped.
 pub(super) struct Head {
     method: Method,
     uri: Uri,
     version: Version,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Headers,
     extensions: Extensions,
 }
+
+struct Headers {
+    /// For each header how long its name and its value are, in one number, and both.
+    text: Vec<u8>,
+    /// In place of values that are marked sensitive, lest there be a copy that nobody erases.
+    sensitive: Vec<HeaderValue>,
+}
+
+/// What a header takes that is neither long nor short. Longer ones make the list grow.
+const USUAL_SIZE: usize = 64;
 
 impl Head {
     #[inline]
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let mut headers = Vec::with_capacity(request.headers().len());
+        let mut headers = Headers::for_so_many(request.headers().len());
         for (name, value) in request.headers() {
             if *name != AUTHORIZATION {
-                headers.push((name.clone(), value.clone()));
+                headers.push(name, value);
             }
         }
         Self {
@@ -35,18 +47,67 @@ impl Head {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.version_mut() = self.version;
-        let headers = request.headers_mut();
-        for (name, value) in self.headers {
-            headers.append(name, value);
-        }
+        self.headers.append_to(request.headers_mut());
         *request.extensions_mut() = self.extensions;
         request
     }
 }
 
+impl Headers {
+    #[inline]
+    fn for_so_many(headers: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(USUAL_SIZE * headers),
+            sensitive: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if value.is_sensitive() {
+            self.push_sensitive(name, value.clone());
+        } else {
+            self.write(name, value.as_bytes(), false);
+        }
+    }
+
+    #[cold]
+    fn push_sensitive(&mut self, name: &HeaderName, value: HeaderValue) {
+        self.write(name, &[], true);
+        self.sensitive.push(value);
+    }
+
+    #[inline]
+    fn write(&mut self, name: &HeaderName, value: &[u8], is_sensitive: bool) {
+        let name = name.as_str();
+        // `http` has no name of more than 2^16 - 1 bytes, and no value has 2^47.
+        let lengths =
+            (value.len() as u64) << 17 | (name.len() as u64) << 1 | u64::from(is_sensitive);
+        self.text.extend_from_slice(&lengths.to_ne_bytes());
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(value);
+    }
+
+    fn append_to(self, headers: &mut HeaderMap) {
+        let mut text = Bytes::from(self.text);
+        let mut sensitive = self.sensitive.into_iter();
+        while !text.is_empty() {
+            let lengths = text.get_u64_ne();
+            let name = text.split_to(usize::from((lengths >> 1) as u16));
+            let value = text.split_to((lengths >> 17) as usize);
+            let name = HeaderName::from_bytes(&name).expect("it was one");
+            let value = match lengths & 1 {
+                0 => HeaderValue::from_maybe_shared(value).expect("it was one"),
+                _ => sensitive.next().expect("one for each"),
+            };
+            headers.append(name, value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, header};
+    use http::header;
     use proptest::prelude::*;
     use proptest::sample::select;
 
@@ -106,6 +167,51 @@ mod tests {
         let cookies: Vec<_> = cookies.iter().map(HeaderValue::is_sensitive).collect();
         assert_eq!(cookies, [true, false]);
         assert_eq!(listed(copy.headers()).len(), 5);
+    }
+
+    #[test]
+    fn headers_of_all_lengths_and_all_bytes_are_copied() {
+        let every_byte: Vec<u8> = (0..=255)
+            .filter(|b| *b == b'\t' || *b >= b' ' && *b != 127)
+            .collect();
+        let mut request = Request::new(());
+        for length in [1, 7, 8, 63, 64, 65, 255, 256, 65_535] {
+            let name = HeaderName::from_bytes(&b"n".repeat(length)).unwrap();
+            for value in [
+                &b""[..],
+                &b"v".repeat(length),
+                &every_byte,
+                &b"v".repeat(1 << 17),
+            ] {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                request.headers_mut().append(&name, value);
+            }
+        }
+        assert_eq!(copy_of(&request).headers(), request.headers());
+    }
+
+    #[test]
+    fn of_a_value_that_is_marked_sensitive_no_copy_is_made() {
+        let mut request = Request::new(());
+        for (name, is_sensitive) in [("x-a", false), ("x-b", true), ("x-c", false), ("x-d", true)] {
+            let mut value = HeaderValue::from_str(&format!("value of {name}")).unwrap();
+            value.set_sensitive(is_sensitive);
+            request.headers_mut().append(name, value);
+        }
+        let address = |value: &HeaderValue| value.as_bytes().as_ptr();
+
+        let head = Head::of(&request);
+        let text = String::from_utf8_lossy(&head.headers.text).into_owned();
+        let copy = head.with_body(());
+
+        assert!(text.contains("value of x-a") && text.contains("value of x-c"));
+        assert!(!text.contains("value of x-b") && !text.contains("value of x-d"));
+        for (name, value) in request.headers() {
+            let copied = &copy.headers()[name];
+            assert_eq!(copied, value);
+            assert_eq!(copied.is_sensitive(), value.is_sensitive());
+            assert_eq!(address(copied) == address(value), value.is_sensitive());
+        }
     }
 
     #[test]
