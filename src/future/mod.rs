@@ -61,6 +61,8 @@ pin_project! {
     {
         #[pin]
         state: State<S, P, R, B>,
+        // Of a request with a token, until its response is there. Only in `Calling`.
+        sent: Option<Sent<S, P, R, B>>,
     }
 }
 
@@ -73,14 +75,8 @@ pin_project! {
     {
         // Waits for nothing.
         Refused { error: Option<BoxError> },
-        // Waits for the response to a request that is none of our business.
-        Passing { #[pin] response: S::Future },
-        // Waits for the response to a request with a token.
-        Sending {
-            #[pin]
-            response: S::Future,
-            sent: Option<Sent<S, P, R, B>>,
-        },
+        // Waits for a response: Sending above, if there is `sent`, and else Passing.
+        Calling { #[pin] response: S::Future },
         // Waits for a token and then for the service: Acquiring and Readying above. Boxed, so that a
         // request with a token at hand does not carry its size.
         Preparing { next: Box<Prepare<S, P, R, B>> },
@@ -96,15 +92,18 @@ where
         let error = Some(error);
         Self {
             state: State::Refused { error },
+            sent: None,
         }
     }
 
     pub(crate) fn passing(response: S::Future) -> Self {
         Self {
-            state: State::Passing { response },
+            state: State::Calling { response },
+            sent: None,
         }
     }
 
+    #[inline(always)] // See `BearerAuth::begin`.
     pub(crate) fn sending(
         response: S::Future,
         authorized: Authorized<P>,
@@ -112,13 +111,13 @@ where
         retry: Option<(S, R::Kept)>,
     ) -> Self {
         let attempt = Attempt::First(retry);
-        let sent = Some(Sent {
-            authorized,
-            generation,
-            attempt,
-        });
         Self {
-            state: State::Sending { response, sent },
+            state: State::Calling { response },
+            sent: Some(Sent {
+                authorized,
+                generation,
+                attempt,
+            }),
         }
     }
 
@@ -131,6 +130,7 @@ where
         let next = Box::new(Prepare::first(service, authorized, request, kept));
         Self {
             state: State::Preparing { next },
+            sent: None,
         }
     }
 }
@@ -144,53 +144,94 @@ where
     type Output = Result<Response<ResBody>, BoxError>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let next = match state.as_mut().project() {
-                // Refused => error
-                StateProj::Refused { error } => {
-                    let error = error.take().expect("polled after completion");
-                    return Poll::Ready(Err(error));
-                }
-                // Passing => done
-                StateProj::Passing { response } => return response.poll(cx).map_err(Into::into),
-                // Sending => done | Preparing, once
-                StateProj::Sending { response, sent } => {
-                    let response = ready!(response.poll(cx));
-                    // Looked at where it is, since each move is of a hundred bytes and more.
-                    let pending = sent.as_ref().expect("polled after completion");
-                    let is_settled = pending.is_settled_by(response.as_ref().ok());
-                    if is_settled {
-                        *sent = None;
-                        return Poll::Ready(response.map_err(Into::into));
-                    }
-                    let sent = sent.take().expect("looked at above");
-                    match sent.rejected(response.map_err(Into::into)?) {
-                        Judgement::Done(response) => return Poll::Ready(Ok(response)),
-                        Judgement::Retry(rejected) => State::Preparing {
-                            next: Box::new(Prepare::again(rejected)),
-                        },
-                    }
-                }
-                // Preparing => Sending | done | error
-                StateProj::Preparing { next } => {
-                    let ended = match ready!(next.poll(cx)) {
-                        Ok(Prepared::Send(response, sent)) => {
-                            let sent = Some(sent);
-                            state.set(State::Sending { response, sent });
-                            continue;
-                        }
-                        Ok(Prepared::Done(response)) => Ok(response),
-                        Err(error) => Err(error),
-                    };
-                    // Lets go of the request.
-                    state.set(State::Refused { error: None });
-                    return Poll::Ready(ended);
-                }
-            };
-            state.set(next);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
+        let StateProj::Calling { response } = this.state.project() else {
+            return self.poll_prepared(cx);
+        };
+        let answer = response.poll(cx).map_err(Into::into);
+        let Some(sent) = this.sent else {
+            // Passing => done
+            return answer;
+        };
+        // Looked at where it is, since each move is of a hundred bytes and more.
+        let is_accepted = match &answer {
+            Poll::Ready(Ok(response)) => sent.is_accepted_by(response),
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending => return answer,
+        };
+        if is_accepted {
+            // Sending => done
+            *this.sent = None;
+            return answer;
         }
+        self.judge(cx, answer)
+    }
+}
+
+impl<S, P, R, B, ResBody> ResponseFuture<S, P, R, B>
+where
+    S: Service<Request<R::Body>, Response = Response<ResBody>, Error: Into<BoxError>> + Clone,
+    P: TokenProvider,
+    R: Replay<B>,
+{
+    /// Looks closer at what is not accepted at once.
+    #[cold] // So that a hit is laid out for what is.
+    fn judge(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        answer: Poll<Result<Response<ResBody>, BoxError>>,
+    ) -> Poll<Result<Response<ResBody>, BoxError>> {
+        let mut this = self.as_mut().project();
+        let answer = ready!(answer);
+        let sent = this.sent.take().expect("of a request with a token");
+        let rejection = match answer {
+            Ok(response) if !sent.is_settled_by(&response) => response,
+            // Sending => done | error
+            answer => {
+                if answer.is_err() {
+                    sent.fail();
+                }
+                return Poll::Ready(answer);
+            }
+        };
+        match sent.rejected(rejection) {
+            // Sending => done
+            Judgement::Done(response) => Poll::Ready(Ok(response)),
+            // Sending => Preparing, once
+            Judgement::Retry(rejected) => {
+                let next = Box::new(Prepare::again(rejected));
+                this.state.set(State::Preparing { next });
+                self.poll_prepared(cx)
+            }
+        }
+    }
+
+    fn poll_prepared(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResBody>, BoxError>> {
+        let mut this = self.as_mut().project();
+        let prepared = match this.state.as_mut().project() {
+            StateProj::Preparing { next } => ready!(next.poll(cx)),
+            StateProj::Refused { error } => Err(error.take().expect("polled after completion")),
+            StateProj::Calling { .. } => return self.poll(cx),
+        };
+        let ended = match prepared {
+            // Preparing => Sending
+            Ok(Prepared::Send(response, sent)) => {
+                this.state.set(State::Calling { response });
+                *this.sent = Some(sent);
+                return self.poll(cx);
+            }
+            // Preparing => done
+            Ok(Prepared::Done(response)) => Ok(response),
+            // Preparing, Refused => error
+            Err(error) => Err(error),
+        };
+        // Lets go of the request.
+        this.state.set(State::Refused { error: None });
+        Poll::Ready(ended)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
 use crate::cache::{Held, Slot, Verdict, Witness};
@@ -133,26 +133,30 @@ where
     P: TokenProvider,
     R: Replay<B>,
 {
-    /// Whether the caller gets the response, since it does not reject the token, or since there is none.
+    /// Whether the caller gets the response, by what can be seen at once. Most do; of all others
+    /// [`is_settled_by`](Self::is_settled_by) decides.
     #[inline(always)] // See `BearerAuth::begin`.
-    pub(super) fn is_settled_by(&self, response: Option<&Response<ResBody>>) -> bool {
-        let Some(response) = response else {
-            if let Attempt::Second = self.attempt {
-                telemetry::rejected(Rejection::Failed);
-            }
-            return true;
-        };
-        let config = &self.authorized.config;
+    pub(super) fn is_accepted_by(&self, response: &Response<ResBody>) -> bool {
+        let is_first = matches!(self.attempt, Attempt::First(_));
+        let is_accepted = is_first
+            && self.authorized.config.is_rejection.is_none()
+            && response.status() != StatusCode::UNAUTHORIZED
+            && !AnsweredElsewhere::marks(response);
+        if is_accepted && response.status().is_success() {
+            self.prove();
+        }
+        is_accepted
+    }
+
+    /// Whether the caller gets the response, since it does not reject the token.
+    pub(super) fn is_settled_by(&self, response: &Response<ResBody>) -> bool {
         let is_elsewhere = AnsweredElsewhere::marks(response);
-        let is_rejection = config.is_rejection(response);
+        let is_rejection = self.authorized.config.is_rejection(response);
         if is_rejection && !is_elsewhere {
             return false;
         }
         if response.status().is_success() && !is_elsewhere {
-            let engine = config.cache.engine();
-            self.authorized
-                .slot()
-                .prove(self.generation, || engine.now());
+            self.prove();
         }
         if let Attempt::Second = self.attempt {
             telemetry::rejected(match is_rejection {
@@ -161,6 +165,20 @@ where
             });
         }
         true
+    }
+
+    /// There is no response.
+    pub(super) fn fail(&self) {
+        if let Attempt::Second = self.attempt {
+            telemetry::rejected(Rejection::Failed);
+        }
+    }
+
+    /// Notes that a server accepted the token.
+    #[inline(always)] // See `BearerAuth::begin`.
+    fn prove(&self) {
+        let now = || self.authorized.config.cache.engine().now();
+        self.authorized.slot().prove(self.generation, now);
     }
 
     /// What becomes of a request whose token was rejected.
