@@ -21,10 +21,7 @@ pub fn lifetime(token: &AccessToken) -> Option<Duration> {
 
 /// Whether a layer for `origin` alone puts a token on a request to `uri`.
 pub fn allows(origin: &Origin, uri: &Uri) -> bool {
-    let origins = Origins {
-        named: vec![origin.clone()],
-        every_https: false,
-        relative: false,
-    };
+    let mut origins = Origins::none();
+    origins.push(origin.clone());
     origins.allow(uri)
 }

@@ -82,7 +82,7 @@ impl<P: TokenProvider> BearerAuthLayer<P> {
         C: IntoTokenCache<Provider = P>,
         O: TryInto<Origin, Error: Into<InvalidOrigin>>,
     {
-        Self::new(tokens, false).allow_origin(origin)
+        Self::new(tokens, Origins::none()).allow_origin(origin)
     }
 
     /// A layer that sends tokens to every origin whose scheme is `https`.
@@ -95,18 +95,14 @@ impl<P: TokenProvider> BearerAuthLayer<P> {
     where
         C: IntoTokenCache<Provider = P>,
     {
-        Self::new(tokens, true)
+        Self::new(tokens, Origins::every_https())
     }
 
-    fn new(tokens: impl IntoTokenCache<Provider = P>, every_https: bool) -> Self {
+    fn new(tokens: impl IntoTokenCache<Provider = P>, origins: Origins) -> Self {
         Self {
             config: Spread::new(Config {
                 cache: tokens.into_token_cache(),
-                origins: Origins {
-                    named: Vec::new(),
-                    every_https,
-                    relative: false,
-                },
+                origins,
                 headers: Vec::new(),
                 refuse_other_origins: false,
                 require_token_request: false,
@@ -130,7 +126,7 @@ impl<P, R> BearerAuthLayer<P, R> {
         O: TryInto<Origin, Error: Into<InvalidOrigin>>,
     {
         let origin = origin.try_into().map_err(Into::into)?;
-        Ok(self.with(|config| config.origins.named.push(origin)))
+        Ok(self.with(|config| config.origins.push(origin)))
     }
 
     /// Also sends tokens with requests whose URI is only a path.

@@ -71,11 +71,7 @@ pub(crate) fn headers() -> impl Strategy<Value = HeaderMap> {
 fn config() -> Config<impl TokenProvider> {
     Config {
         cache: TokenCache::new(token_fn(|_| pending::<Result<AccessToken, BoxError>>())),
-        origins: Origins {
-            named: Vec::new(),
-            every_https: true,
-            relative: false,
-        },
+        origins: Origins::every_https(),
         headers: Vec::new(),
         refuse_other_origins: false,
         require_token_request: false,
