@@ -34,11 +34,11 @@
 //! | step | why it costs what it does |
 //! |---|---|
 //! | take the layer's settings, as this thread has them | a reference that, up to 32 threads, only this one counts: that of a shared `Arc` would be written to by all |
-//! | look at the request: is it marked, is its origin named, which token does it want? | comparisons: extensions are looked through only if there are some, and an origin that is spelled as it was named is known by its first and last bytes |
+//! | look at the request: is it marked, is its origin named, which token does it want? | comparisons: extensions are looked through only if there are some, and an origin that is spelled as it was named is found, among several too, and known by its first and last bytes |
 //! | read the clock | one read of the monotonic clock; on Linux usually without a system call |
 //! | take the token that this thread saw last, if it is still the current one and fresh | a lock that, up to 32 threads, only this one takes, and that is only tried; two comparisons. Whatever other threads do, nobody waits |
 //! | put it on | an insertion into the headers, which also tells whether there was an `Authorization` before, and a reference to the thread's own header value, made when the token came. A token's length does not matter |
-//! | copy the request, should it have to be sent again | [`InMemory`]: one allocation for the list of headers, one for each header name and value that was built at run time and never cloned, what cloning extensions takes, and references. [`Never`]: nothing |
+//! | copy the request, should it have to be sent again | [`InMemory`]: one allocation, into which all headers are written, however they were made; one more if there are values marked sensitive, which are shared instead, and if there are long ones; what cloning extensions takes; and references. [`Never`]: nothing |
 //! | call the service | directly, without a box: the future is the inner one, and beside it what it takes to judge the response |
 //! | look at the response, where it is | its status. The first success with a token is noted |
 //!
@@ -57,7 +57,7 @@
 //! | feature `metrics` | two records in histograms for each use: what your recorder takes |
 //! | feature `tracing` | a look whether anybody wants the level trace |
 //! | a service in a box, such as a `BoxCloneSyncService` | an allocation for each future, and for each clone |
-//! | more origins | a comparison at most for each that is named before the one that matches |
+//! | more origins | nothing, other than now and then for one that is taken for another at first: a comparison for each |
 //!
 //! A miss takes the time of the issuer, beside which all this is nothing.
 //!

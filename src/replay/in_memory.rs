@@ -16,7 +16,7 @@ use super::head::Head;
 /// `reqwest::Body` that is no stream. Other bodies are sent once. The body type need only be `'static`.
 ///
 /// Keeping `Bytes`, a `Full<Bytes>` or a `reqwest::Body` copies no data; keeping a `String` or a `Vec<u8>`
-/// does.
+/// does. Headers are copied, other than values that are marked sensitive, which are shared.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InMemory;
 
