@@ -19,7 +19,6 @@
 //! Threads have numbers, which are given back when they end. If there are more threads than numbers, some share
 //! one.
 
-use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -123,29 +122,14 @@ impl<T, L> Deref for Spread<T, L> {
     }
 }
 
-/// The number of the thread.
 #[inline]
 fn current_thread() -> usize {
-    match CURRENT.get() {
-        NONE_YET => take_number(),
-        number => number,
+    thread_local! {
+        static NUMBER: Number = Number::take();
     }
-}
 
-const NONE_YET: usize = usize::MAX;
-
-thread_local! {
-    // Apart from what gives it back, since it is read with a third of the instructions.
-    static CURRENT: Cell<usize> = const { Cell::new(NONE_YET) };
-    static NUMBER: Number = Number::take();
-}
-
-#[cold]
-fn take_number() -> usize {
     // None while the thread's other values are dropped.
-    let number = NUMBER.try_with(|number| number.number).unwrap_or(0);
-    CURRENT.set(number);
-    number
+    NUMBER.try_with(|number| number.number).unwrap_or(0)
 }
 
 /// A thread's number, given back when it is dropped.
@@ -175,8 +159,6 @@ impl Number {
 
 impl Drop for Number {
     fn drop(&mut self) {
-        // Somebody else may get it.
-        CURRENT.set(0);
         if self.is_its_own {
             FREE.fetch_or(1 << self.number, Ordering::Relaxed);
         }
