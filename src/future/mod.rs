@@ -207,6 +207,7 @@ where
         }
     }
 
+    /// Polls whatever is not `Calling`.
     fn poll_prepared(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

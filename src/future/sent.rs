@@ -134,7 +134,8 @@ where
     R: Replay<B>,
 {
     /// Whether the caller gets the response, by what can be seen at once. Most do; of all others
-    /// [`is_settled_by`](Self::is_settled_by) decides.
+    /// [`is_settled_by`](Self::is_settled_by) decides. That is lent the response, which has to be moved for it once more:
+    /// a twentieth of the instructions of a hit.
     #[inline(always)] // See `BearerAuth::begin`.
     pub(super) fn is_accepted_by(&self, response: &Response<ResBody>) -> bool {
         let is_first = matches!(self.attempt, Attempt::First(_));
