@@ -249,3 +249,18 @@ async fn a_future_that_has_failed_lets_go_of_the_request_and_does_not_send_it_la
     assert!(again.is_err(), "it is over");
     assert!(api.sent().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_has_its_response_lets_go_of_the_copy_for_the_retry() {
+    let (layer, api) = (layer(&Issuer::new()), Api::accepting());
+    layer.cache().token().await.unwrap();
+    let (request, count) = counted();
+    let mut client = layer.layer(api.clone());
+    let mut future = Box::pin(client.ready().await.unwrap().call(request));
+    let held = Arc::strong_count(&count);
+    let response = without_hanging(future.as_mut()).await.unwrap();
+
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(Arc::strong_count(&count) < held, "{held}");
+    drop(api);
+}
