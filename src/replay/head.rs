@@ -95,7 +95,8 @@ impl Headers {
             let lengths = text.get_u64_ne();
             let name = text.split_to(usize::from((lengths >> 1) as u16));
             let value = text.split_to((lengths >> 17) as usize);
-            let name = HeaderName::from_bytes(&name).expect("it was one");
+            // HTTP/2 takes more bytes than `from_bytes` does, such as `"`.
+            let name = HeaderName::from_lowercase(&name).expect("it was one");
             let value = match lengths & 1 {
                 0 => HeaderValue::from_maybe_shared(value).expect("it was one"),
                 _ => sensitive.next().expect("one for each"),
@@ -185,6 +186,19 @@ mod tests {
             ] {
                 let value = HeaderValue::from_bytes(value).unwrap();
                 request.headers_mut().append(&name, value);
+            }
+        }
+        // Names too, also those that come over HTTP/2.
+        for byte in 0..=255 {
+            let name = [b"x", &[byte][..]].concat();
+            let names = [
+                HeaderName::from_bytes(&name),
+                HeaderName::from_lowercase(&name),
+            ];
+            for name in names.into_iter().flatten() {
+                request
+                    .headers_mut()
+                    .append(name, HeaderValue::from_static("v"));
             }
         }
         assert_eq!(copy_of(&request).headers(), request.headers());
